@@ -1,0 +1,24 @@
+# LibTorch is found through CMAKE_PREFIX_PATH: Debian's 1.13 without it, the wheel's 2.x with it.
+find_package(Torch REQUIRED)
+find_package(MPI REQUIRED COMPONENTS CXX)
+find_package(HDF5 REQUIRED COMPONENTS C)
+find_package(Boost REQUIRED COMPONENTS program_options)
+find_package(spdlog REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_package(PNG REQUIRED)
+find_package(ZLIB REQUIRED)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(LIBZIP REQUIRED IMPORTED_TARGET libzip)
+pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
+
+# One target for each dependency that has none of its own.
+add_library(lcsc_torch INTERFACE)
+target_include_directories(lcsc_torch SYSTEM INTERFACE ${TORCH_INCLUDE_DIRS})
+target_link_libraries(lcsc_torch INTERFACE ${TORCH_LIBRARIES})
+separate_arguments(LCSC_TORCH_FLAGS NATIVE_COMMAND "${TORCH_CXX_FLAGS}")
+target_compile_options(lcsc_torch INTERFACE ${LCSC_TORCH_FLAGS})
+
+add_library(lcsc_hdf5 INTERFACE)
+target_include_directories(lcsc_hdf5 SYSTEM INTERFACE ${HDF5_C_INCLUDE_DIRS})
+target_link_libraries(lcsc_hdf5 INTERFACE ${HDF5_C_LIBRARIES})
+target_compile_definitions(lcsc_hdf5 INTERFACE ${HDF5_C_DEFINITIONS})

@@ -1,0 +1,28 @@
+# lcsc_room(NAME TORCH? SOURCES ... LINK ... PRIVATE_LINK ...): one static library per room, with the alias lcsc::NAME.
+# TORCH: the room's sources see LibTorch and share its precompiled header.
+function(lcsc_room name)
+  cmake_parse_arguments(ROOM "TORCH" "" "SOURCES;LINK;PRIVATE_LINK" ${ARGN})
+  add_library(lcsc_${name} STATIC ${ROOM_SOURCES})
+  add_library(lcsc::${name} ALIAS lcsc_${name})
+  target_include_directories(lcsc_${name} PUBLIC ${PROJECT_SOURCE_DIR}/include)
+  target_link_libraries(lcsc_${name} PUBLIC ${ROOM_LINK} PRIVATE lcsc_warnings ${ROOM_PRIVATE_LINK})
+  if(ROOM_TORCH)
+    target_link_libraries(lcsc_${name} PUBLIC lcsc_torch)
+    lcsc_use_torch_pch(lcsc_${name})
+  endif()
+endfunction()
+
+# Shares one precompiled LibTorch header between targets: 1 s a file instead of 6.
+function(lcsc_use_torch_pch target)
+  target_link_libraries(${target} PRIVATE lcsc_torch)
+  target_precompile_headers(${target} REUSE_FROM lcsc_torch_pch)
+endfunction()
+
+add_library(lcsc_warnings INTERFACE)
+target_compile_options(lcsc_warnings INTERFACE -Wall -Wextra -Wpedantic -Wshadow $<$<BOOL:${LCSC_WERROR}>:-Werror>)
+
+file(WRITE ${CMAKE_BINARY_DIR}/torch_pch.cc "")
+add_library(lcsc_torch_pch STATIC ${CMAKE_BINARY_DIR}/torch_pch.cc)
+target_link_libraries(lcsc_torch_pch PUBLIC lcsc_torch PRIVATE lcsc_warnings)
+target_precompile_headers(lcsc_torch_pch PRIVATE <ATen/ATen.h> <torch/nn/module.h> <nlohmann/json.hpp>)
+target_compile_options(lcsc_torch_pch PUBLIC -Winvalid-pch)

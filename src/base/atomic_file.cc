@@ -1,0 +1,79 @@
+#include "lcsc/base/atomic_file.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+
+#include "lcsc/base/error.h"
+
+namespace lcsc {
+namespace fs = std::filesystem;
+
+namespace {
+
+class FileDescriptor {
+ public:
+  FileDescriptor(const fs::path& path, int flags) : fd_(::open(path.c_str(), flags | O_CLOEXEC)) {
+    if (fd_ < 0) throw IoError("cannot open {} to flush it: {}", path.string(), std::strerror(errno));
+  }
+  ~FileDescriptor() { ::close(fd_); }
+  FileDescriptor(const FileDescriptor&) = delete;
+  FileDescriptor& operator=(const FileDescriptor&) = delete;
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+fs::path FolderOf(const fs::path& path) { return path.has_parent_path() ? path.parent_path() : fs::path("."); }
+
+}  // namespace
+
+void SyncToDisk(const fs::path& path) {
+  const FileDescriptor file(path, O_RDONLY);
+  if (::fsync(file.get()) != 0) {
+    throw IoError("cannot flush {} to the disk: {}; free some space or choose another folder", path.string(),
+                  std::strerror(errno));
+  }
+}
+
+void PublishFile(const fs::path& path, const std::function<void(const fs::path&)>& write) {
+  const fs::path temporary = path.string() + fmt::format(".tmp-{}", ::getpid());
+  try {
+    write(temporary);
+    SyncToDisk(temporary);
+    std::error_code error;
+    fs::rename(temporary, path, error);
+    if (error) throw IoError("cannot rename {} to {}: {}", temporary.string(), path.string(), error.message());
+    SyncToDisk(FolderOf(path));
+  } catch (...) {
+    std::error_code ignored;
+    fs::remove(temporary, ignored);
+    throw;
+  }
+}
+
+void PublishText(const fs::path& path, std::string_view content) {
+  PublishFile(path, [&](const fs::path& temporary) {
+    std::ofstream file(temporary, std::ios::binary);
+    file.write(content.data(), static_cast<std::streamsize>(content.size()));
+    file.close();
+    if (!file) {
+      throw IoError("cannot write {}: {}; free some space or choose another folder", path.string(),
+                    std::strerror(errno));
+    }
+  });
+}
+
+void CreateFolder(const fs::path& folder) {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error || !fs::is_directory(folder)) {
+    throw IoError("cannot create the folder {}: {}", folder.string(), error ? error.message() : "a file is in the way");
+  }
+}
+
+}  // namespace lcsc
