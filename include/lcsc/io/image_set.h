@@ -1,0 +1,22 @@
+// Sets of images with or without labels, from the files in which users have them.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <filesystem>
+
+namespace lcsc {
+
+struct ImageSet {
+  at::Tensor images;  // uint8 [n, c, h, w]
+  at::Tensor labels;  // int64 [n], undefined when the file has none
+};
+
+// By the name's ending:
+//   .csv, .csv.gz   one image a row, h*h gray values 0..16 and the label last (the UCI digits); mapped to round(v*255/16)
+//   .npz            arr_0: uint8 [n, h, w, c], and arr_1 labels when present (OpenAI's layout, `lcsc sample`'s output)
+//   a folder        its *.png files in ascending order of name, all of one size
+// Throws InputError that names the file, the row, what was expected and found.
+ImageSet ReadImageSet(const std::filesystem::path& path);
+
+}  // namespace lcsc

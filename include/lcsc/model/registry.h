@@ -1,0 +1,39 @@
+// One registry: network JSON (the reference code's own constructor arguments) -> module.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "lcsc/io/safetensors.h"
+#include "lcsc/io/tensor_table.h"
+#include "lcsc/model/network.h"
+
+namespace lcsc {
+
+// json: {"model_type": "SongUNet", "precond": "EDMPrecond", "img_resolution": 8, ...}; EDM's argument names and
+// defaults. Unknown keys and unknown types are refused by name (ConfigError), with the nearest known one.
+// The weights are initialised as the reference does, from torch's generator.
+std::shared_ptr<Denoiser> MakeDenoiser(const nlohmann::json& json);
+std::shared_ptr<FeatureExtractor> MakeFeatureExtractor(const nlohmann::json& json);
+
+// Parameters and buffers by name, sharing memory with the module.
+NamedTensors StateDict(torch::nn::Module& module);
+
+// Copies tensors into the module. Strict: throws InputError that names `source` and the first missing, superfluous or
+// differently shaped tensor (and how many more there are). float16/bfloat16/float64 are converted to float32.
+void LoadStateDict(torch::nn::Module& module, const NamedTensors& tensors, const std::string& source);
+
+// Points the parameters that `table` names at views of `flat` (float32 [table.num_elements()], the module's device), so
+// that whoever writes to `flat` writes the network. Strict like LoadStateDict; tensors that are not in the table must be
+// in `carried`, which are copied.
+void BindFlatWeights(torch::nn::Module& module, const TensorTable& table, const at::Tensor& flat,
+                     const NamedTensors& carried, const std::string& source);
+
+// Reads weights and network JSON (`__metadata__.config`) from one .safetensors file; in eval mode.
+std::shared_ptr<Denoiser> LoadDenoiser(const std::filesystem::path& weights);
+std::shared_ptr<FeatureExtractor> LoadFeatureExtractor(const std::filesystem::path& weights);
+// The network JSON of a weights file. Throws InputError when it has none or it is no JSON.
+nlohmann::json NetworkConfigOf(const SafetensorsFile& file);
+
+}  // namespace lcsc
