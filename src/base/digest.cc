@@ -17,9 +17,7 @@ struct Digest::State {
 Digest::Digest() : state_(std::make_unique<State>()) { XXH3_128bits_reset(state_->xxh); }
 Digest::~Digest() = default;
 
-void Digest::Update(std::span<const std::byte> bytes) {
-  XXH3_128bits_update(state_->xxh, bytes.data(), bytes.size());
-}
+void Digest::Update(std::span<const std::byte> bytes) { XXH3_128bits_update(state_->xxh, bytes.data(), bytes.size()); }
 
 void Digest::Update(std::string_view text) { Update(std::as_bytes(std::span(text.data(), text.size()))); }
 

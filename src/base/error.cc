@@ -3,7 +3,8 @@
 namespace lcsc {
 
 void FailInvariant(const char* expression, const char* file, int line) {
-  throw InvariantError(fmt::format("broken invariant {} at {}:{}; please report this as a bug", expression, file, line));
+  throw InvariantError(
+      fmt::format("broken invariant {} at {}:{}; please report this as a bug", expression, file, line));
 }
 
 }  // namespace lcsc

@@ -1,0 +1,24 @@
+// [search]: the constants of the paper's Algorithm 1 and what the paper leaves open.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "lcsc/config/option_set.h"
+
+namespace lcsc {
+
+struct SearchOptions {
+  std::int64_t seed = 1;
+  std::int64_t epochs = 100;      // Epoch of Alg. 1
+  std::int64_t children = 20;     // Iter of Alg. 1
+  std::int64_t max_parents = 10;  // M_CP of Alg. 1
+  double crossover_rate = 0.5;    // probability that two parents are mixed; otherwise the child is one of them
+  double mutation_std = 0.1;      // times 1 / sqrt(K): standard deviation of the noise on each coefficient
+  double mutation_decay = 0;      // generations in which mutation_std halves; 0: never
+  std::vector<double> ema_rates;  // per training iteration; empty: a grid that suits the window
+};
+
+void AddSearchOptions(OptionSet& set, SearchOptions& options);
+
+}  // namespace lcsc

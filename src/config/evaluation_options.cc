@@ -1,0 +1,40 @@
+#include "lcsc/config/evaluation_options.h"
+
+namespace lcsc {
+
+void AddEvaluationOptions(OptionSet& set, EvaluationOptions& options) {
+  const auto text = [](const char* name, const char* unit, const char* help, bool identity = true) {
+    return OptionText{"evaluation", name, unit, help, identity};
+  };
+  set.Add(text("trajectory", "path", "the packed checkpoints, made by `lcsc pack`", false), &options.trajectory);
+  set.Add(text("extractor", "path", "weights of the feature extractor (.safetensors with its network JSON)", false),
+          &options.extractor);
+  set.Add(
+      text("reference", "path", "statistics of the real images (.npz with mu, sigma), made by `lcsc reference`", false),
+      &options.reference);
+  set.Add(text("num_samples", "samples", "images drawn for one score; the paper uses 10000 or 5000"),
+          &options.num_samples, {2, 100'000'000});
+  set.Add(text("seed", "", "seed of the noise; the search noise and the held-out noise differ in it"), &options.seed,
+          {0, std::numeric_limits<std::int64_t>::max()});
+  set.Add(text("batch_size", "samples", "samples that go through the network at once; the unit that ranks share out"),
+          &options.batch_size, {1, 1'000'000});
+  set.AddChoice(text("sampler", "",
+                     "consistency: one step, or several with consistency_sigmas; karras-heun: Heun's "
+                     "method on the Karras grid"),
+                &options.sampler, {"consistency", "karras-heun"});
+  set.Add(text("steps", "steps", "steps of karras-heun; 2 * steps - 1 function evaluations"), &options.steps,
+          {1, 10000});
+  set.Add(text("consistency_sigmas", "sigma",
+               "noise levels of the consistency sampler's steps after the first, "
+               "descending; none is one-step sampling"),
+          &options.consistency_sigmas, {0, 1e6});
+  set.Add(text("sigma_min", "sigma", "smallest noise level"), &options.sigma_min, {1e-9, 1e6});
+  set.Add(text("sigma_max", "sigma", "largest noise level"), &options.sigma_max, {1e-9, 1e6});
+  set.Add(text("rho", "", "exponent of the Karras grid of noise levels"), &options.rho, {1, 100});
+  set.AddChoice(text("quantisation", "",
+                     "float image to uint8: openai is trunc((x + 1) * 127.5), edm is "
+                     "trunc(x * 127.5 + 128), both clipped to [0, 255]"),
+                &options.quantisation, {"openai", "edm"});
+}
+
+}  // namespace lcsc

@@ -1,0 +1,23 @@
+#include "lcsc/config/run_options.h"
+
+namespace lcsc {
+
+void AddRunOptions(OptionSet& set, RunOptions& options) {
+  const auto text = [](const char* name, const char* unit, const char* help) {
+    return OptionText{"run", name, unit, help};
+  };
+  set.Add(text("directory", "path", "the run directory: made if absent, resumed from if there"), &options.directory);
+  set.Add(text("group_size", "ranks", "ranks that evaluate one candidate together, sharing its samples and the shard"),
+          &options.group_size, {1, 100000});
+  set.Add(text("threads", "threads", "arithmetic threads per rank; 0 shares the node's cores among its ranks"),
+          &options.threads, {0, 4096});
+  set.Add(
+      text("queue_depth", "candidates", "candidates that a group holds: the one it works on and the ones that wait"),
+      &options.queue_depth, {1, 64});
+  set.Add(text("snapshot_interval_s", "s",
+               "longest time between two snapshots of the population; 0 is after every "
+               "outcome"),
+          &options.snapshot_interval_s, {0, 1e6});
+}
+
+}  // namespace lcsc

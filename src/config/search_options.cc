@@ -1,0 +1,33 @@
+#include "lcsc/config/search_options.h"
+
+namespace lcsc {
+
+void AddSearchOptions(OptionSet& set, SearchOptions& options) {
+  const auto text = [](const char* name, const char* unit, const char* help, bool identity = true) {
+    return OptionText{"search", name, unit, help, identity};
+  };
+  set.Add(text("seed", "", "seed of parents, crossover and mutation"), &options.seed,
+          {0, std::numeric_limits<std::int64_t>::max()});
+  set.Add(text("epochs", "generations", "Epoch of Alg. 1; may be raised to continue a finished run", false),
+          &options.epochs, {0, 1'000'000});
+  set.Add(text("children", "candidates", "Iter of Alg. 1: candidates of one generation"), &options.children,
+          {1, 1'000'000});
+  set.Add(text("max_parents", "candidates", "M_CP of Alg. 1: parents are drawn from so many best candidates"),
+          &options.max_parents, {1, 1'000'000});
+  set.Add(text("crossover_rate", "probability",
+               "that each coefficient comes from one of two parents at random; "
+               "otherwise the child has all of one parent's"),
+          &options.crossover_rate, {0, 1});
+  set.Add(text("mutation_std", "1/sqrt(K)",
+               "standard deviation of the Gaussian noise on each coefficient a_2..a_K in "
+               "the first generation, in units of 1/sqrt(K)"),
+          &options.mutation_std, {0, 1000});
+  set.Add(text("mutation_decay", "generations", "the standard deviation halves in so many generations; 0 is never"),
+          &options.mutation_decay, {0, 1e9});
+  set.Add(text("ema_rates", "per iteration",
+               "EMA rates that seed the population; none: the last checkpoint and twelve "
+               "rates with time constants from 1/32 of the window to four windows"),
+          &options.ema_rates, {0, 1});
+}
+
+}  // namespace lcsc
