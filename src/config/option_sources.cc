@@ -1,4 +1,5 @@
 // Where options come from: the command line, --set and INI files, tokenised by Boost.Program_options.
+#include <algorithm>
 #include <boost/program_options.hpp>
 #include <fstream>
 
@@ -16,7 +17,7 @@ std::vector<OptionSet::Assignment> OptionSet::ReadCommandLine(const std::vector<
   for (const Option& option : options_) {
     const std::string flag = FlagOf(option);
     if (flag.empty()) continue;
-    flags.push_back(flag);
+    flags.push_back("--" + flag);
     if (option.is_switch) {
       description.add_options()(flag.c_str(), "");
     } else {
@@ -35,8 +36,8 @@ std::vector<OptionSet::Assignment> OptionSet::ReadCommandLine(const std::vector<
                             .run();
     for (const auto& token : parsed.options) {
       if (token.unregistered) {
-        const std::string name = token.string_key.substr(0, token.string_key.find('='));
-        throw ConfigError("unknown option '--{}'{}; see --help", name, Suggestion(name, flags));
+        const std::string name = "--" + token.string_key.substr(0, token.string_key.find('='));
+        throw ConfigError("unknown option '{}'{}; see --help", name, Suggestion(name, flags));
       }
       const auto option = std::find_if(options_.begin(), options_.end(),
                                        [&](const Option& known) { return FlagOf(known) == token.string_key; });

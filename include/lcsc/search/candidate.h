@@ -1,0 +1,50 @@
+// A candidate and what came of it.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lcsc/search/coefficients.h"
+
+namespace lcsc {
+
+constexpr std::int64_t kNoParent = -1;
+
+struct Candidate {
+  std::int64_t id = 0;
+  std::int64_t generation = 0;  // 0: the initial population; t: the children of epoch t
+  Coefficients coefficients;
+  std::array<std::int64_t, 2> parents = {kNoParent, kNoParent};  // ids; equal when one parent was taken whole
+  std::optional<double> ema_rate = {};                           // of an initial candidate
+
+  bool operator==(const Candidate&) const = default;
+};
+
+// Seconds that the stages of one evaluation took on the group's leader.
+struct StageSeconds {
+  double merge = 0, gather = 0, sample = 0, features = 0, reduce = 0, distance = 0;
+  double total() const { return merge + gather + sample + features + reduce + distance; }
+};
+
+// A score, or why there is none.
+struct Outcome {
+  std::optional<double> score;  // finite; smaller is better
+  std::string failure;          // set when there is no score
+  StageSeconds seconds;
+};
+
+struct EvaluatedCandidate {
+  Candidate candidate;
+  Outcome outcome;
+};
+
+// Whether `a` ranks before `b`: smaller score first, failures last, then the smaller id.
+bool RanksBefore(const EvaluatedCandidate& a, const EvaluatedCandidate& b);
+
+// The best of those that have a score, or nullptr; with only_ema, among the initial EMA candidates.
+const EvaluatedCandidate* BestOf(const std::vector<EvaluatedCandidate>& population, bool only_ema = false);
+
+}  // namespace lcsc
