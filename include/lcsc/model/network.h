@@ -8,8 +8,8 @@
 
 namespace lcsc {
 
-// D(x; sigma): a preconditioned denoiser or a consistency function. Tensor names are those of the public code base whose
-// checkpoints it loads; integer tensors and running statistics are buffers, the rest parameters.
+// D(x; sigma): a preconditioned denoiser or a consistency function. Tensor names are those of the public code base
+// whose checkpoints it loads; integer tensors and running statistics are buffers, the rest parameters.
 class Denoiser : public torch::nn::Module {
  public:
   ~Denoiser() override = default;

@@ -25,8 +25,8 @@ NamedTensors StateDict(torch::nn::Module& module);
 void LoadStateDict(torch::nn::Module& module, const NamedTensors& tensors, const std::string& source);
 
 // Points the parameters that `table` names at views of `flat` (float32 [table.num_elements()], the module's device), so
-// that whoever writes to `flat` writes the network. Strict like LoadStateDict; tensors that are not in the table must be
-// in `carried`, which are copied.
+// that whoever writes to `flat` writes the network. Strict like LoadStateDict; tensors that are not in the table must
+// be in `carried`, which are copied.
 void BindFlatWeights(torch::nn::Module& module, const TensorTable& table, const at::Tensor& flat,
                      const NamedTensors& carried, const std::string& source);
 

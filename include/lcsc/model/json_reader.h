@@ -1,0 +1,74 @@
+// Reads the values of a network JSON and refuses the keys that nobody asked for.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace lcsc {
+
+class JsonReader {
+ public:
+  // subject names the JSON in messages: "network JSON". Throws ConfigError when json is no object.
+  JsonReader(const nlohmann::json& json, std::string subject);
+
+  // The value of `key`, or `fallback` when it is absent. Throws ConfigError when it has another type.
+  template <typename T>
+  T Get(const std::string& key, T fallback) {
+    const nlohmann::json* value = Find(key);
+    return value ? Convert<T>(key, *value) : fallback;
+  }
+  // The same for a key that must be there.
+  template <typename T>
+  T Require(const std::string& key) {
+    return Convert<T>(key, *FindRequired(key));
+  }
+  // A whole number of at least `least`.
+  std::int64_t GetCount(const std::string& key, std::int64_t fallback, std::int64_t least);
+  std::int64_t RequireCount(const std::string& key, std::int64_t least);
+
+  // A word out of a list. Throws ConfigError with the nearest one.
+  template <typename Enum>
+  Enum GetChoice(const std::string& key, const std::vector<std::pair<std::string, Enum>>& choices, Enum fallback) {
+    const nlohmann::json* value = Find(key);
+    if (!value) return fallback;
+    const std::string word = Convert<std::string>(key, *value);
+    std::vector<std::string> known;
+    for (const auto& [name, choice] : choices) {
+      if (name == word) return choice;
+      known.push_back(name);
+    }
+    RefuseWord(key, word, known);
+  }
+  [[noreturn]] void RefuseWord(const std::string& key, const std::string& word,
+                               const std::vector<std::string>& known) const;
+
+  // Throws ConfigError that names the first key no one has asked for, with the nearest known one.
+  void RefuseUnknownKeys() const;
+
+ private:
+  const nlohmann::json* Find(const std::string& key);
+  const nlohmann::json* FindRequired(const std::string& key);
+  [[noreturn]] void RefuseType(const std::string& key, const nlohmann::json& value) const;
+
+  template <typename T>
+  T Convert(const std::string& key, const nlohmann::json& value) const {
+    const nlohmann::json& sample = value.is_array() && !value.empty() ? value.front() : value;
+    if constexpr (std::is_same_v<T, std::int64_t> || std::is_same_v<T, std::vector<std::int64_t>>) {
+      if (sample.is_number() && !sample.is_number_integer()) RefuseType(key, value);
+    }
+    try {
+      return value.get<T>();
+    } catch (const nlohmann::json::exception&) {
+      RefuseType(key, value);
+    }
+  }
+
+  const nlohmann::json& json_;
+  std::string subject_;
+  std::vector<std::string> known_;
+};
+
+}  // namespace lcsc

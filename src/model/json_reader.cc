@@ -1,0 +1,56 @@
+#include "lcsc/model/json_reader.h"
+
+#include <algorithm>
+
+#include "lcsc/base/error.h"
+#include "lcsc/config/nearest.h"
+
+namespace lcsc {
+
+JsonReader::JsonReader(const nlohmann::json& json, std::string subject) : json_(json), subject_(std::move(subject)) {
+  if (!json.is_object()) throw ConfigError("{}: expected a JSON object, found {}", subject_, json.type_name());
+}
+
+std::int64_t JsonReader::GetCount(const std::string& key, std::int64_t fallback, std::int64_t least) {
+  const auto value = Get<std::int64_t>(key, fallback);
+  if (value < least) throw ConfigError("{}: \"{}\" is {}; expected at least {}", subject_, key, value, least);
+  return value;
+}
+
+std::int64_t JsonReader::RequireCount(const std::string& key, std::int64_t least) {
+  FindRequired(key);
+  return GetCount(key, least, least);
+}
+
+const nlohmann::json* JsonReader::Find(const std::string& key) {
+  known_.push_back(key);
+  const auto found = json_.find(key);
+  return found == json_.end() ? nullptr : &*found;
+}
+
+const nlohmann::json* JsonReader::FindRequired(const std::string& key) {
+  const nlohmann::json* value = Find(key);
+  if (!value) throw ConfigError("{}: the key \"{}\" is missing; add it", subject_, key);
+  return value;
+}
+
+void JsonReader::RefuseWord(const std::string& key, const std::string& word,
+                            const std::vector<std::string>& known) const {
+  throw ConfigError("{}: \"{}\" is \"{}\"; expected one of {}{}", subject_, key, word, fmt::join(known, ", "),
+                    Suggestion(word, known));
+}
+
+void JsonReader::RefuseType(const std::string& key, const nlohmann::json& value) const {
+  throw ConfigError("{}: \"{}\" is {}, of another type than expected; see the documentation of networks", subject_, key,
+                    value.dump());
+}
+
+void JsonReader::RefuseUnknownKeys() const {
+  for (const auto& [key, value] : json_.items()) {
+    if (std::ranges::find(known_, key) == known_.end()) {
+      throw ConfigError("{}: unknown key \"{}\"{}", subject_, key, Suggestion(key, known_));
+    }
+  }
+}
+
+}  // namespace lcsc
