@@ -1,0 +1,31 @@
+// Evaluation groups: the worker ranks 1..W, divided into groups of neighbours; rank 0 is the master.
+#pragma once
+
+#include <memory>
+
+#include "lcsc/comm/collective.h"
+#include "lcsc/comm/mpi_session.h"
+
+namespace lcsc {
+
+struct GroupLayout {
+  int num_groups = 1;
+  int group_size = 1;
+  // World rank of a group's leader.
+  int LeaderOf(int group) const { return 1 + group * group_size; }
+};
+
+// REQUIRES: world_size >= 2. Throws ConfigError when group_size does not divide the number of workers.
+GroupLayout PlanGroups(const World& world, std::int64_t group_size);
+
+// This worker's group. Collective over all ranks, the master included, which gets nullptr.
+std::unique_ptr<Collective> JoinGroup(const World& world, const GroupLayout& layout);
+
+// All ranks, the first as leader, as one group; one rank alone gets the local form. Collective.
+std::unique_ptr<Collective> JoinWorld(const World& world);
+
+// Arithmetic threads for this rank: `requested` if > 0, else the cores this process may use, shared with the other
+// ranks of its node unless the launcher has bound each to its own cores. The master (of several ranks) needs none.
+int ThreadsPerRank(const World& world, std::int64_t requested);
+
+}  // namespace lcsc

@@ -1,0 +1,148 @@
+#include "lcsc/comm/message.h"
+
+#include <mpi.h>
+
+#include <chrono>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <thread>
+#include <type_traits>
+
+#include "lcsc/base/error.h"
+#include "lcsc/comm/mpi_session.h"
+
+namespace lcsc {
+namespace {
+
+class Writer {
+ public:
+  template <typename T>
+  requires std::is_trivially_copyable_v<T>
+  void Put(const T& value) { PutArray(&value, 1); }
+  template <typename T>
+  void PutArray(const T* values, std::size_t count) {
+    const auto* begin = reinterpret_cast<const std::byte*>(values);
+    bytes_.insert(bytes_.end(), begin, begin + count * sizeof(T));
+  }
+  std::vector<std::byte> Take() { return std::move(bytes_); }
+
+ private:
+  std::vector<std::byte> bytes_;
+};
+
+class Reader {
+ public:
+  explicit Reader(std::span<const std::byte> bytes) : bytes_(bytes) {}
+  template <typename T>
+  requires std::is_trivially_copyable_v<T> T Get() {
+    T value;
+    GetArray(&value, 1);
+    return value;
+  }
+  template <typename T>
+  void GetArray(T* values, std::size_t count) {
+    LCSC_CHECK(count <= bytes_.size() / sizeof(T));
+    std::memcpy(values, bytes_.data(), count * sizeof(T));
+    bytes_ = bytes_.subspan(count * sizeof(T));
+  }
+  std::size_t remaining() const { return bytes_.size(); }
+
+ private:
+  std::span<const std::byte> bytes_;
+};
+
+}  // namespace
+
+std::vector<std::byte> PackCandidate(const std::optional<Candidate>& candidate) {
+  Writer writer;
+  if (candidate) {
+    writer.Put(candidate->id);
+    writer.PutArray(candidate->coefficients.data(), candidate->coefficients.size());
+  }
+  return writer.Take();
+}
+
+std::optional<Candidate> UnpackCandidate(std::span<const std::byte> bytes) {
+  if (bytes.empty()) return std::nullopt;
+  Reader reader(bytes);
+  Candidate candidate{.id = reader.Get<std::int64_t>(), .coefficients = {}};
+  candidate.coefficients.resize(reader.remaining() / sizeof(double));
+  reader.GetArray(candidate.coefficients.data(), candidate.coefficients.size());
+  return candidate;
+}
+
+std::vector<std::byte> PackOutcome(const OutcomeMessage& message) {
+  Writer writer;
+  writer.Put(message.candidate_id);
+  writer.Put(message.outcome.seconds);
+  writer.Put(message.outcome.score.has_value());
+  writer.Put(message.outcome.score.value_or(0));
+  writer.PutArray(message.outcome.failure.data(), message.outcome.failure.size());
+  return writer.Take();
+}
+
+OutcomeMessage UnpackOutcome(std::span<const std::byte> bytes) {
+  Reader reader(bytes);
+  OutcomeMessage message{.candidate_id = reader.Get<std::int64_t>(), .outcome = {}};
+  message.outcome.seconds = reader.Get<StageSeconds>();
+  const bool has_score = reader.Get<bool>();
+  const auto score = reader.Get<double>();
+  if (has_score) message.outcome.score = score;
+  message.outcome.failure.resize(reader.remaining());
+  reader.GetArray(message.outcome.failure.data(), message.outcome.failure.size());
+  return message;
+}
+
+struct Mailbox::Pending {
+  MPI_Request request = MPI_REQUEST_NULL;
+  std::unique_ptr<std::vector<std::byte>> bytes;
+};
+
+Mailbox::Mailbox() = default;
+Mailbox::~Mailbox() = default;
+
+void Mailbox::Send(int to_rank, MessageTag tag, std::vector<std::byte> bytes) {
+  DropFinished();
+  pending_.push_back({.bytes = std::make_unique<std::vector<std::byte>>(std::move(bytes))});
+  Pending& message = pending_.back();
+  LCSC_MPI_CHECK(MPI_Isend(message.bytes->data(), static_cast<int>(message.bytes->size()), MPI_BYTE, to_rank,
+                           static_cast<int>(tag), MPI_COMM_WORLD, &message.request));
+}
+
+void Mailbox::DropFinished() {
+  std::erase_if(pending_, [](Pending& message) {
+    int done = 0;
+    LCSC_MPI_CHECK(MPI_Test(&message.request, &done, MPI_STATUS_IGNORE));
+    return done != 0;
+  });
+}
+
+std::optional<Mailbox::Received> Mailbox::Receive(int from_rank, MessageTag tag, double timeout_s) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::duration<double>(timeout_s);
+  const int source = from_rank == kAnyRank ? MPI_ANY_SOURCE : from_rank;
+  auto pause = std::chrono::microseconds(20);
+  for (;;) {
+    int present = 0;
+    MPI_Status status;
+    LCSC_MPI_CHECK(MPI_Iprobe(source, static_cast<int>(tag), MPI_COMM_WORLD, &present, &status));
+    if (present != 0) {
+      int size = 0;
+      LCSC_MPI_CHECK(MPI_Get_count(&status, MPI_BYTE, &size));
+      Received received{status.MPI_SOURCE, std::vector<std::byte>(static_cast<std::size_t>(size))};
+      LCSC_MPI_CHECK(MPI_Recv(received.bytes.data(), size, MPI_BYTE, status.MPI_SOURCE, static_cast<int>(tag),
+                              MPI_COMM_WORLD, MPI_STATUS_IGNORE));
+      return received;
+    }
+    if (std::chrono::steady_clock::now() >= deadline) return std::nullopt;
+    std::this_thread::sleep_for(pause);
+    pause = std::min(pause * 2, std::chrono::microseconds(1000));
+  }
+}
+
+void Mailbox::Flush() {
+  for (Pending& message : pending_) WaitPolitely(&message.request);
+  pending_.clear();
+}
+
+}  // namespace lcsc
