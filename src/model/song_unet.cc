@@ -190,7 +190,6 @@ std::vector<at::Tensor> SongUNet::Encode(at::Tensor x, const at::Tensor& emb) co
   at::Tensor aux = x;
   for (const EncoderLevel& level : encoder_) {
     x = level.conv ? level.conv->Forward(x) : level.down->Forward(x, emb);
-    if (level.conv && x.is_cpu()) x = x.contiguous(at::MemoryFormat::ChannelsLast);
     if (level.aux_skip) {
       aux = level.aux_down->Forward(aux);
       x = x + level.aux_skip->Forward(aux);
