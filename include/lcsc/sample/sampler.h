@@ -12,7 +12,11 @@
 
 namespace lcsc {
 
-enum class SamplerKind { kConsistency, kKarrasHeun };
+enum class SamplerKind {
+  kConsistency,  // consistency_models' one-step and multistep sampling; denoised images clamped to [-1, 1]
+  kKarrasHeun,   // consistency_models' Heun; denoised images clamped to [-1, 1]
+  kEdmHeun,      // EDM's Heun (Karras et al. 2022, Alg. 2): state in float64, nothing clamped
+};
 
 struct SamplerOptions {
   SamplerKind kind = SamplerKind::kConsistency;
@@ -21,30 +25,35 @@ struct SamplerOptions {
   double rho = 7.0;
   // kConsistency: the noise levels of the steps after the first, descending; empty is one step. NFE = 1 + size.
   std::vector<double> consistency_sigmas;
-  // kKarrasHeun: number of steps N; NFE = 2N - 1.
+  // Both forms of Heun: number of steps N, at least 2; NFE = 2N - 1.
   int steps = 18;
+  double s_churn = 0;  // fresh noise per step: Alg. 2's S_churn, with S_min = 0, S_max = inf, S_noise = 1
 };
 
 // Karras et al. 2022, eq. 5: steps noise levels from sigma_max to sigma_min, then 0. Length steps + 1, float64.
+// Throws ConfigError when steps < 2.
 std::vector<double> KarrasSigmas(int steps, double sigma_min, double sigma_max, double rho);
 
 // Noise levels of the multistep consistency sampler for indices `ts` into the Karras grid of `grid_steps` points, as
 // consistency_models writes them: ts = {0, 17, 39}, grid_steps = 40. The first index is sigma_max, the last the end.
-std::vector<double> ConsistencySigmasFromGrid(const std::vector<int>& ts, int grid_steps, const SamplerOptions& options);
+// Throws ConfigError when ts does not ascend from 0 to grid_steps - 1.
+std::vector<double> ConsistencySigmasFromGrid(const std::vector<int>& ts, int grid_steps,
+                                              const SamplerOptions& options);
 
 int NumFunctionEvaluations(const SamplerOptions& options);
 
 // The fresh noise that a sampler asks for: part i, [n, c, h, w]. Part 0 is the initial noise (standard normal).
 using NoiseSource = std::function<at::Tensor(std::uint32_t part)>;
 
-// Draws images, float32 [n, c, h, w] in [-1, 1] (clamped). Differentiable in the network's weights.
+// Draws images, float32 [n, c, h, w], in [-1, 1] unless the sampler is EDM's (whose images Quantise clips).
+// Differentiable in the network's weights.
 at::Tensor Sample(Denoiser& network, const SamplerOptions& options, const NoiseSource& noise, const at::Tensor& labels);
 
 enum class Quantisation {
   kOpenAi,  // clip((x + 1) * 127.5, 0, 255) truncated: consistency_models, LCSC
   kEdm,     // clip(x * 127.5 + 128, 0, 255) truncated: EDM, ECT
 };
-// float [n, c, h, w] in [-1, 1] -> uint8.
+// float [n, c, h, w] in [-1, 1] -> uint8. REQUIRES: finite values.
 at::Tensor Quantise(const at::Tensor& images, Quantisation rule);
 
 }  // namespace lcsc
