@@ -27,7 +27,7 @@ class BatchDenoiser {
   bool clamp_;
 };
 
-// Song et al. 2023, Alg. 1. Fresh noise leaves the level sigma_min, which a consistency function does not touch.
+// Song et al. 2023, Alg. 1. A denoised image counts as noisy at sigma_min: only the variance above that is added.
 at::Tensor SampleConsistency(const BatchDenoiser& denoise, const SamplerOptions& options, const NoiseSource& noise) {
   at::Tensor x = denoise(noise(0) * options.sigma_max, options.sigma_max);
   std::uint32_t part = 0;
@@ -43,11 +43,16 @@ at::Tensor SampleConsistency(const BatchDenoiser& denoise, const SamplerOptions&
 at::Tensor SampleHeun(const BatchDenoiser& denoise, const SamplerOptions& options, const NoiseSource& noise,
                       at::ScalarType state_type) {
   const std::vector<double> sigmas = KarrasSigmas(options.steps, options.sigma_min, options.sigma_max, options.rho);
-  const double gamma = std::min(options.s_churn / options.steps, std::numbers::sqrt2 - 1);
+  const Churn& churn = options.churn;
   at::Tensor x = noise(0).to(state_type) * sigmas.front();
   for (std::size_t i = 0; i + 1 < sigmas.size(); ++i) {
-    const double t = sigmas[i], t_hat = t * (1 + gamma), t_next = sigmas[i + 1];
-    if (gamma > 0) x = x + noise(static_cast<std::uint32_t>(i + 1)) * std::sqrt(t_hat * t_hat - t * t);
+    const double t = sigmas[i], t_next = sigmas[i + 1];
+    const bool churned = t >= churn.s_min && t <= churn.s_max;
+    const double gamma = churned ? std::min(churn.s_churn / options.steps, std::numbers::sqrt2 - 1) : 0;
+    const double t_hat = t * (1 + gamma);
+    if (gamma > 0) {
+      x = x + noise(static_cast<std::uint32_t>(i + 1)) * (churn.s_noise * std::sqrt(t_hat * t_hat - t * t));
+    }
     const at::Tensor slope = (x - denoise(x, t_hat)) / t_hat;
     const at::Tensor euler = x + slope * (t_next - t_hat);
     if (t_next == 0) return euler;

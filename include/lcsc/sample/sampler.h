@@ -4,6 +4,7 @@
 #include <ATen/ATen.h>
 
 #include <functional>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -18,16 +19,24 @@ enum class SamplerKind {
   kEdmHeun,      // EDM's Heun (Karras et al. 2022, Alg. 2): state in float64, nothing clamped
 };
 
+// Fresh noise in Heun's steps (Karras et al. 2022, Alg. 2, by its symbols); none by default.
+struct Churn {
+  double s_churn = 0;
+  double s_min = 0;  // noise levels outside [s_min, s_max] get none
+  double s_max = std::numeric_limits<double>::infinity();
+  double s_noise = 1;
+};
+
 struct SamplerOptions {
   SamplerKind kind = SamplerKind::kConsistency;
   double sigma_min = 0.002;
   double sigma_max = 80.0;
   double rho = 7.0;
   // kConsistency: the noise levels of the steps after the first, descending; empty is one step. NFE = 1 + size.
-  std::vector<double> consistency_sigmas;
+  std::vector<double> consistency_sigmas = {};
   // Both forms of Heun: number of steps N, at least 2; NFE = 2N - 1.
   int steps = 18;
-  double s_churn = 0;  // fresh noise per step: Alg. 2's S_churn, with S_min = 0, S_max = inf, S_noise = 1
+  Churn churn = {};
 };
 
 // Karras et al. 2022, eq. 5: steps noise levels from sigma_max to sigma_min, then 0. Length steps + 1, float64.
