@@ -4,8 +4,6 @@
 #include <cstdlib>
 #include <thread>
 
-#include "lcsc/base/error.h"
-
 namespace lcsc {
 namespace {
 
@@ -88,7 +86,7 @@ void AgreeOnSetUp(const World& world, const std::function<void()>& set_up) {
     result.message.resize(static_cast<std::size_t>(header[1]));
     LCSC_MPI_CHECK(MPI_Bcast(result.message.data(), header[1], MPI_CHAR, failing_rank, MPI_COMM_WORLD));
   }
-  if (result.exit_code != 0) throw Error(result.message, static_cast<ExitCode>(result.exit_code));
+  if (result.exit_code != 0) throw SetUpError(result.message, static_cast<ExitCode>(result.exit_code));
 }
 
 void WaitPolitely(MPI_Request* request) {

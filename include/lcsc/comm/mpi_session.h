@@ -6,6 +6,8 @@
 #include <functional>
 #include <string>
 
+#include "lcsc/base/error.h"
+
 namespace lcsc {
 
 // Throws CommError with the expression, MPI's text, and the rank.
@@ -29,8 +31,14 @@ void FinishMpi();
 // Ends every rank of the job at once with this exit code; without a launcher, exits.
 [[noreturn]] void AbortMpi(int exit_code);
 
-// Runs `set_up` on every rank. When it throws on any rank, every rank throws the error of the lowest such rank: so one
-// clear message is printed, by rank 0, and no rank waits for one that has gone. Collective over all ranks.
+// An error on which all ranks have agreed: each of them throws it, so that each can end in order.
+class SetUpError : public Error {
+ public:
+  using Error::Error;
+};
+
+// Runs `set_up` on every rank. When it throws on any rank, every rank throws the error of the lowest such rank as a
+// SetUpError: so one clear message is printed, by rank 0, and no rank waits for one that has gone. Collective.
 void AgreeOnSetUp(const World& world, const std::function<void()>& set_up);
 
 // Waits without burning the core: a moment of polling, then sleeps of up to a millisecond.

@@ -1,0 +1,72 @@
+#include "lcsc/comm/message.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "lcsc/base/error.h"
+#include "lcsc/comm/group.h"
+
+namespace lcsc {
+namespace {
+
+TEST(MessageTest, ACandidateArrivesAsItWasSent) {
+  Candidate candidate;
+  candidate.id = 1234567890123;
+  for (int i = 0; i < 400; ++i) candidate.coefficients.push_back(std::sin(i) * 1e-3);
+  const auto received = UnpackCandidate(PackCandidate(candidate));
+  ASSERT_TRUE(received.has_value());
+  EXPECT_EQ(received->id, candidate.id);
+  EXPECT_EQ(received->coefficients, candidate.coefficients);
+}
+
+TEST(MessageTest, TheEndOfWorkIsNoCandidate) { EXPECT_FALSE(UnpackCandidate(PackCandidate(std::nullopt)).has_value()); }
+
+TEST(MessageTest, AnOutcomeArrivesAsItWasSent) {
+  OutcomeMessage message{.candidate_id = 7, .outcome = {.score = 0.1, .failure = "", .seconds = {}}};
+  message.outcome.seconds.sample = 0.25;
+  OutcomeMessage received = UnpackOutcome(PackOutcome(message));
+  EXPECT_EQ(received.candidate_id, 7);
+  EXPECT_EQ(received.outcome.score, 0.1);
+  EXPECT_EQ(received.outcome.seconds.sample, 0.25);
+
+  message.outcome = {.score = {}, .failure = "non-finite images", .seconds = {}};
+  received = UnpackOutcome(PackOutcome(message));
+  EXPECT_FALSE(received.outcome.score.has_value());
+  EXPECT_EQ(received.outcome.failure, "non-finite images");
+}
+
+TEST(MessageTest, ATruncatedMessageIsRefused) {
+  auto bytes = PackOutcome({.candidate_id = 7, .outcome = {}});
+  bytes.resize(10);
+  EXPECT_THROW(UnpackOutcome(bytes), InvariantError);
+}
+
+TEST(SplitEvenlyTest, PartsAreAdjacentAndDifferByAtMostOne) {
+  const auto parts = SplitEvenly(10, 4);
+  ASSERT_EQ(parts.size(), 4u);
+  std::int64_t end = 0;
+  for (const Part& part : parts) {
+    EXPECT_EQ(part.begin, end);
+    EXPECT_TRUE(part.size() == 2 || part.size() == 3);
+    end = part.end;
+  }
+  EXPECT_EQ(end, 10);
+}
+
+TEST(PlanGroupsTest, GroupsAreNeighboursBehindTheMaster) {
+  const GroupLayout layout = PlanGroups({.world_rank = 0, .world_size = 7}, 3);
+  EXPECT_EQ(layout.num_groups, 2);
+  EXPECT_EQ(layout.LeaderOf(0), 1);
+  EXPECT_EQ(layout.LeaderOf(1), 4);
+}
+
+TEST(PlanGroupsTest, RefusesWorkersThatDoNotDivide) {
+  EXPECT_THROW(PlanGroups({.world_rank = 0, .world_size = 4}, 2), ConfigError);
+  EXPECT_THROW(PlanGroups({.world_rank = 0, .world_size = 2}, 2), ConfigError);
+}
+
+TEST(ThreadsPerRankTest, ARequestIsObeyed) { EXPECT_EQ(ThreadsPerRank({}, 3), 3); }
+
+}  // namespace
+}  // namespace lcsc
