@@ -118,9 +118,12 @@ class Hdf5Group {
   void Flush();
 
  private:
+  friend void PublishHdf5(const std::filesystem::path& path, const std::function<void(Hdf5Group&)>& fill);
   Hdf5Group(std::shared_ptr<Hdf5File> file, Hdf5Handle group) : file_(std::move(file)), group_(std::move(group)) {}
   Hdf5Handle OpenDataset(const std::string& name) const;
-  Hdf5Handle CreateDataset(const std::string& name, const Hdf5Handle& type, const std::vector<std::int64_t>& shape);
+  Hdf5Handle OpenAttribute(const std::string& name) const;
+  Hdf5Handle CreateDataset(const std::string& name, hid_t type, const std::vector<std::int64_t>& shape);
+  std::size_t TextBytes(const std::string& name, const Hdf5Handle& type) const;
   void CheckType(const std::string& name, const Hdf5Handle& dataset, hid_t expected) const;
   // The shape of a dataset whose elements can all be in this file.
   std::vector<std::int64_t> BoundedShape(const std::string& name, const Hdf5Handle& dataset,
