@@ -50,6 +50,8 @@ class OptionSet {
   // Reads the command line; then, for those not given there, `--set`, then the file behind `--config`. Throws
   // ConfigError that names the option, where it stands, what was expected, what was found, and the nearest known name.
   void Parse(const std::vector<std::string>& arguments);
+  // Reads an INI file for what was not given before.
+  void ReadConfig(const std::filesystem::path& path) { Apply(ReadIni(path)); }
 
   // Whether a value came from the user and not from the default.
   bool IsSet(const std::string& key) const;

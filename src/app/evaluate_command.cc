@@ -1,0 +1,110 @@
+#include <cstdio>
+
+#include "app/command.h"
+#include "app/report.h"
+#include "lcsc/base/digest.h"
+#include "lcsc/base/table.h"
+#include "lcsc/comm/group.h"
+#include "lcsc/io/image_set.h"
+#include "lcsc/model/registry.h"
+#include "lcsc/model/threads.h"
+#include "lcsc/service/scorer.h"
+
+namespace lcsc {
+namespace {
+
+class EvaluateCommand : public Command {
+ public:
+  std::string name() const override { return "evaluate"; }
+  std::string summary() const override {
+    return "scores one network's samples, or given images, against a reference; all ranks share the samples";
+  }
+
+  void AddOptions(OptionSet& set) override {
+    set.Add({"", "weights", "path", "weights to sample from (.safetensors with its network JSON)"}, &weights_);
+    set.Add({"", "images", "path", "images to score instead: .csv(.gz) digits, .npz (arr_0), a folder of PNG"},
+            &images_);
+    AddJsonFlag(set, &json_);
+    file_.AddOptions(set);
+    set.ExposeSection("evaluation");
+  }
+
+  ExitCode Run(const World& world, OptionSet& set) override {
+    AgreeOnSetUp(world, [&] { Check(set); });
+    SetArithmeticThreads(EvaluationThreads(world));
+    const auto group = JoinWorld(world);
+    std::unique_ptr<Scorer> scorer;
+    std::shared_ptr<Denoiser> network;
+    ImageSet images;
+    AgreeOnSetUp(world, [&] {
+      if (weights_.empty()) {
+        images = ReadImageSet(images_);
+        file_.evaluation.num_samples = images.images.size(0);
+      } else {
+        network = LoadDenoiser(weights_);
+      }
+      scorer = std::make_unique<Scorer>(file_.evaluation, *group);
+    });
+    const Outcome outcome = network ? scorer->ScoreNetwork(*network) : scorer->ScoreImages(images.images);
+    if (!group->IsLeader()) return ExitCode::kDone;
+    if (!outcome.score) throw InputError("{}: no score: {}", network ? weights_ : images_, outcome.failure);
+    Print(*outcome.score);
+    return ExitCode::kDone;
+  }
+
+ private:
+  void Check(const OptionSet& set) const {
+    if (weights_.empty() == images_.empty()) {
+      throw ConfigError("evaluate: expected either --weights or --images, found {}",
+                        weights_.empty() ? "neither" : "both");
+    }
+    set.Require("evaluation.extractor");
+    set.Require("evaluation.reference");
+  }
+
+  // Every rank works here, the first included.
+  int EvaluationThreads(const World& world) const {
+    World all_work = world;
+    if (world.world_size > 1) all_work.node_local_size += 1;
+    return ThreadsPerRank(all_work, file_.run.threads);
+  }
+
+  void Print(double fid) const {
+    const EvaluationOptions& options = file_.evaluation;
+    const std::string protocol =
+        NetworkConfigOf(SafetensorsFile(options.extractor)).value("model_type", std::string("unknown"));
+    nlohmann::json json = {{"fid", fid},
+                           {"num_samples", options.num_samples},
+                           {"seed", weights_.empty() ? nlohmann::json() : nlohmann::json(options.seed)},
+                           {"protocol", protocol},
+                           {"reference", options.reference},
+                           {"reference_digest", DigestOfFile(options.reference)},
+                           {"extractor", options.extractor}};
+    if (!weights_.empty()) {
+      json["weights"] = weights_;
+      json["sampler"] = options.sampler;
+      json["function_evaluations"] = NumFunctionEvaluations(SamplerOf(options));
+    } else {
+      json["images"] = images_;
+    }
+    if (json_) {
+      std::printf("%s\n", json.dump().c_str());
+      return;
+    }
+    Table table({"what", "value"});
+    for (const auto& [key, value] : json.items()) {
+      table.AddRow({key, value.is_string() ? value.get<std::string>() : value.dump()});
+    }
+    std::fputs(table.ToString().c_str(), stdout);
+  }
+
+  std::string weights_, images_;
+  bool json_ = false;
+  ConfigFile file_;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> MakeEvaluateCommand() { return std::make_unique<EvaluateCommand>(); }
+
+}  // namespace lcsc

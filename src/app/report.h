@@ -1,0 +1,25 @@
+// Results as tables for people and as JSON for scripts.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "lcsc/config/evaluation_options.h"
+#include "lcsc/search/candidate.h"
+#include "lcsc/service/search_run.h"
+
+namespace lcsc {
+
+// The score, or null.
+nlohmann::json ScoreJson(const EvaluatedCandidate* member);
+
+// "noise seed 1, 2000 samples": named wherever a score is printed.
+std::string NoiseText(const EvaluationOptions& options);
+
+// "EMA 0.9987", "last checkpoint" or "candidate 17".
+std::string CandidateText(const Candidate& candidate);
+
+// The final table of a search: the best EMA and the best candidate, with the noise that the scores belong to.
+std::string SearchTable(const SearchSummary& summary, const EvaluationOptions& options, const std::string& run);
+
+}  // namespace lcsc

@@ -1,0 +1,74 @@
+#include <c10/core/InferenceMode.h>
+
+#include <algorithm>
+#include <cstdio>
+
+#include "app/command.h"
+#include "lcsc/base/progress.h"
+#include "lcsc/comm/group.h"
+#include "lcsc/io/npz.h"
+#include "lcsc/io/png.h"
+#include "lcsc/model/registry.h"
+#include "lcsc/model/threads.h"
+#include "lcsc/service/scorer.h"
+
+namespace lcsc {
+namespace {
+
+class SampleCommand : public Command {
+ public:
+  std::string name() const override { return "sample"; }
+  std::string summary() const override { return "draws images from weights: an .npz (arr_0) and a PNG grid"; }
+
+  void AddOptions(OptionSet& set) override {
+    set.Add({"", "weights", "path", "weights to sample from (.safetensors with its network JSON)"}, &weights_);
+    set.Add({"", "output", "path", "the images: .npz with arr_0, uint8 [n, h, w, c]"}, &output_);
+    set.Add({"", "grid", "path", "a PNG grid of the first images"}, &grid_);
+    set.Add({"", "grid_images", "images", "how many images the grid shows"}, &grid_images_, {1, 10000});
+    file_.AddOptions(set);
+    set.ExposeSection("evaluation");
+  }
+
+  ExitCode Run(const World& world, OptionSet& set) override {
+    if (world.world_rank != 0) return ExitCode::kDone;
+    set.Require("weights");
+    if (output_.empty() && grid_.empty()) throw ConfigError("sample: expected --output or --grid, found neither");
+    SetArithmeticThreads(ThreadsPerRank({}, file_.run.threads));
+    const auto network = LoadDenoiser(weights_);
+    const at::Tensor images = Draw(*network);
+    if (!output_.empty()) WriteNpz(output_, {{"arr_0", images.permute({0, 2, 3, 1}).contiguous()}});
+    if (!grid_.empty()) WritePng(grid_, ImageGrid(images.slice(0, 0, std::min(grid_images_, images.size(0))), {}));
+    std::printf("%lld images of noise seed %lld%s%s%s%s\n", static_cast<long long>(images.size(0)),
+                static_cast<long long>(file_.evaluation.seed), output_.empty() ? "" : " -> ", output_.c_str(),
+                grid_.empty() ? "" : " -> ", grid_.c_str());
+    return ExitCode::kDone;
+  }
+
+ private:
+  at::Tensor Draw(Denoiser& network) const {
+    const c10::InferenceMode no_gradients;
+    const EvaluationOptions& options = file_.evaluation;
+    const std::int64_t total = output_.empty() ? std::min(grid_images_, options.num_samples) : options.num_samples;
+    Progress progress({.title = "sample", .unit = "images", .total = total});
+    std::vector<at::Tensor> batches;
+    for (std::int64_t begin = 0; begin < total; begin += options.batch_size) {
+      const SampleRange range{begin, std::min(begin + options.batch_size, total)};
+      batches.push_back(DrawImages(network, options, range));
+      if (!batches.back().defined()) {
+        throw InputError("{}: non-finite images among samples {} to {}", weights_, range.begin, range.end - 1);
+      }
+      progress.Update(range.end);
+    }
+    return at::cat(batches);
+  }
+
+  std::string weights_, output_, grid_;
+  std::int64_t grid_images_ = 100;
+  ConfigFile file_;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> MakeSampleCommand() { return std::make_unique<SampleCommand>(); }
+
+}  // namespace lcsc

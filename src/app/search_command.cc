@@ -1,0 +1,98 @@
+#include <cstdio>
+
+#include "app/command.h"
+#include "app/report.h"
+#include "lcsc/base/digest.h"
+#include "lcsc/search/evolution.h"
+#include "lcsc/service/candidate_evaluator.h"
+#include "lcsc/service/evaluation_service.h"
+#include "lcsc/service/search_run.h"
+
+namespace lcsc {
+namespace {
+
+// Options and the contents of the files that scores depend on, whatever the files are called.
+RunIdentity IdentityOf(const OptionSet& set, const EvaluationOptions& options, const Trajectory& trajectory) {
+  RunIdentity identity;
+  for (const auto& [key, value, is_identity] : set.ResolvedValues()) {
+    if (is_identity) identity[key] = value;
+  }
+  identity["digest of evaluation.trajectory"] = trajectory.Digest();
+  identity["digest of evaluation.extractor"] = DigestOfFile(options.extractor);
+  identity["digest of evaluation.reference"] = DigestOfFile(options.reference);
+  return identity;
+}
+
+class SearchCommand : public Command {
+ public:
+  std::string name() const override { return "search"; }
+  std::string summary() const override {
+    return "searches for the best coefficients (LCSC, Alg. 1); under mpirun rank 0 is the master";
+  }
+
+  void AddOptions(OptionSet& set) override {
+    set.Add({"", "run", "path", "the run directory; overrides run.directory. The same command resumes it"}, &run_);
+    AddJsonFlag(set, &json_);
+    file_.AddOptions(set);
+  }
+
+  ExitCode Run(const World& world, OptionSet& set) override {
+    AgreeOnSetUp(world, [&] { SetUp(world, set); });
+    SearchSummary summary;
+    RunEvaluationService(
+        world, file_.run,
+        [&](Collective& group) { return std::make_unique<CandidateEvaluator>(file_.evaluation, group); },
+        [&](EvaluationPool& pool) {
+          summary = RunSearch(*strategy_, pool, *directory_, file_.run, identity_);
+          Print(summary);
+        });
+    return summary.interrupted ? ExitCode::kInterrupted : ExitCode::kDone;
+  }
+
+ private:
+  void SetUp(const World& world, OptionSet& set) {
+    if (!run_.empty()) file_.run.directory = run_;
+    for (const char* key : {"evaluation.trajectory", "evaluation.extractor", "evaluation.reference", "run.directory"}) {
+      set.Require(key);
+    }
+    if (world.world_rank != 0) return;
+    const Trajectory trajectory = ReadTrajectory(file_.evaluation.trajectory);
+    identity_ = IdentityOf(set, file_.evaluation, trajectory);
+    strategy_ = std::make_unique<Evolution>(file_.search, trajectory.steps);
+    directory_ = std::make_unique<RunDirectory>(RunDirectory::Create(file_.run.directory));
+    if (const auto snapshot = directory_->ReadSnapshot()) {
+      CheckSameIdentity(snapshot->identity, identity_, directory_->folder());
+    }
+    directory_->PublishConfig(set.ToIni());
+  }
+
+  void Print(const SearchSummary& summary) const {
+    const EvaluatedCandidate* best = BestOf(summary.population);
+    const EvaluatedCandidate* best_ema = BestOf(summary.population, /*only_ema=*/true);
+    if (json_) {
+      nlohmann::json json = {{"evaluations", summary.evaluations},   {"seconds", summary.seconds},
+                             {"run", directory_->folder().string()}, {"interrupted", summary.interrupted},
+                             {"utilisation", summary.utilisation},   {"num_samples", file_.evaluation.num_samples},
+                             {"seed", file_.evaluation.seed}};
+      json["best_score"] = ScoreJson(best);
+      json["best_candidate"] = best == nullptr ? nlohmann::json() : nlohmann::json(best->candidate.id);
+      json["best_ema_score"] = ScoreJson(best_ema);
+      std::printf("%s\n", json.dump().c_str());
+      return;
+    }
+    std::fputs(SearchTable(summary, file_.evaluation, directory_->folder().string()).c_str(), stdout);
+  }
+
+  std::string run_;
+  bool json_ = false;
+  ConfigFile file_;
+  RunIdentity identity_;
+  std::unique_ptr<Strategy> strategy_;
+  std::unique_ptr<RunDirectory> directory_;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> MakeSearchCommand() { return std::make_unique<SearchCommand>(); }
+
+}  // namespace lcsc

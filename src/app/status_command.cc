@@ -1,0 +1,104 @@
+#include <cstdio>
+#include <ctime>
+
+#include "app/command.h"
+#include "app/report.h"
+#include "lcsc/base/progress.h"
+#include "lcsc/base/table.h"
+#include "lcsc/state/run_directory.h"
+
+namespace lcsc {
+namespace {
+
+class StatusCommand : public Command {
+ public:
+  std::string name() const override { return "status"; }
+  std::string summary() const override { return "shows what a search has found, while it runs and afterwards"; }
+
+  void AddOptions(OptionSet& set) override {
+    set.AddPositional({"", "run", "path", "the run directory"}, &run_);
+    set.AddFlag({"", "candidates", "", "list every candidate; with --json also its coefficients"}, &candidates_);
+    AddJsonFlag(set, &json_);
+  }
+
+  ExitCode Run(const World& world, OptionSet& set) override {
+    if (world.world_rank != 0) return ExitCode::kDone;
+    set.Require("run");
+    const RunDirectory directory = RunDirectory::OpenExisting(run_);
+    const PopulationSnapshot snapshot = *directory.ReadSnapshot();
+    std::fputs((json_ ? Json(snapshot).dump() + "\n" : Text(snapshot)).c_str(), stdout);
+    return ExitCode::kDone;
+  }
+
+ private:
+  nlohmann::json Json(const PopulationSnapshot& snapshot) const {
+    const EvaluatedCandidate* best = BestOf(snapshot.population);
+    nlohmann::json json = {{"state", RunStateName(snapshot.state)},
+                           {"evaluations", snapshot.population.size()},
+                           {"planned_evaluations", snapshot.planned_evaluations},
+                           {"best_score", ScoreJson(best)},
+                           {"best_candidate", best == nullptr ? nlohmann::json() : nlohmann::json(best->candidate.id)},
+                           {"best_ema_score", ScoreJson(BestOf(snapshot.population, /*only_ema=*/true))},
+                           {"seconds", snapshot.seconds},
+                           {"utilisation", snapshot.utilisation},
+                           {"updated", snapshot.updated_s},
+                           {"identity", snapshot.identity},
+                           {"run", run_}};
+    if (!candidates_) return json;
+    json["candidates"] = nlohmann::json::array();
+    for (const EvaluatedCandidate& member : snapshot.population) {
+      nlohmann::json entry = {{"id", member.candidate.id},
+                              {"generation", member.candidate.generation},
+                              {"parents", member.candidate.parents},
+                              {"coefficients", member.candidate.coefficients},
+                              {"score", ScoreJson(member.outcome.score ? &member : nullptr)}};
+      if (member.candidate.ema_rate) entry["ema_rate"] = *member.candidate.ema_rate;
+      if (!member.outcome.failure.empty()) entry["failure"] = member.outcome.failure;
+      json["candidates"].push_back(std::move(entry));
+    }
+    return json;
+  }
+
+  std::string Text(const PopulationSnapshot& snapshot) const {
+    const auto identity = [&](const char* key) {
+      const auto entry = snapshot.identity.find(key);
+      return entry == snapshot.identity.end() ? std::string("?") : entry->second;
+    };
+    const auto score = [](const EvaluatedCandidate* member) {
+      return member == nullptr ? std::string("none yet")
+                               : fmt::format("{:.4f} ({})", *member->outcome.score, CandidateText(member->candidate));
+    };
+    Table table({"what", "value"});
+    table.AddRow({"state", RunStateName(snapshot.state)});
+    table.AddRow({"evaluations", fmt::format("{} of {}", snapshot.population.size(), snapshot.planned_evaluations)});
+    table.AddRow({"best score", score(BestOf(snapshot.population))});
+    table.AddRow({"best EMA", score(BestOf(snapshot.population, /*only_ema=*/true))});
+    table.AddRow({"scores are", fmt::format("FID, search noise seed {}, {} samples", identity("evaluation.seed"),
+                                            identity("evaluation.num_samples"))});
+    table.AddRow({"time", FormatDuration(snapshot.seconds)});
+    table.AddRow({"workers busy", fmt::format("{:.0f}%", 100 * snapshot.utilisation)});
+    table.AddRow(
+        {"last snapshot", FormatDuration(static_cast<double>(std::time(nullptr) - snapshot.updated_s)) + " ago"});
+    std::string text = table.ToString();
+    if (!candidates_) return text;
+    Table list({"id", "generation", "parents", "FID (search noise)"});
+    for (const EvaluatedCandidate& member : snapshot.population) {
+      const auto& [first, second] = member.candidate.parents;
+      const std::string origin =
+          first == kNoParent ? CandidateText(member.candidate) : fmt::format("{}, {}", first, second);
+      list.AddRow({fmt::format("{}", member.candidate.id), fmt::format("{}", member.candidate.generation), origin,
+                   member.outcome.score ? fmt::format("{:.4f}", *member.outcome.score) : member.outcome.failure});
+    }
+    return text + "\n" + list.ToString();
+  }
+
+  std::string run_;
+  bool candidates_ = false;
+  bool json_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> MakeStatusCommand() { return std::make_unique<StatusCommand>(); }
+
+}  // namespace lcsc
