@@ -1,5 +1,7 @@
 #include "lcsc/model/digits_classifier.h"
 
+#include <cmath>
+
 #include "lcsc/base/error.h"
 #include "lcsc/io/tensor_table.h"
 

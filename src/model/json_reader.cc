@@ -40,9 +40,13 @@ void JsonReader::RefuseWord(const std::string& key, const std::string& word,
                     Suggestion(word, known));
 }
 
-void JsonReader::RefuseType(const std::string& key, const nlohmann::json& value) const {
-  throw ConfigError("{}: \"{}\" is {}, of another type than expected; see the documentation of networks", subject_, key,
-                    value.dump());
+void JsonReader::RefuseType(const std::string& key, const nlohmann::json& value, const char* expected) const {
+  throw ConfigError("{}: \"{}\" is {}; expected {}", subject_, key, value.dump(), expected);
+}
+
+bool JsonReader::IsWhole(const nlohmann::json& value) {
+  if (value.is_array()) return std::ranges::all_of(value, [](const auto& item) { return item.is_number_integer(); });
+  return value.is_number_integer();
 }
 
 void JsonReader::RefuseUnknownKeys() const {

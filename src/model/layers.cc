@@ -1,5 +1,6 @@
 #include "lcsc/model/layers.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 
@@ -13,9 +14,9 @@ struct Fan {
 };
 
 at::Tensor DrawWeight(at::IntArrayRef shape, const WeightInit& init, const Fan& fan) {
-  const double variance3 = init.mode == InitMode::kXavierUniform ? 6.0 / static_cast<double>(fan.in + fan.out)
-                                                                 : 3.0 / static_cast<double>(fan.in);
-  return (at::rand(shape) * 2 - 1) * (std::sqrt(variance3) * init.scale);
+  const double bound_squared = init.mode == InitMode::kXavierUniform ? 6.0 / static_cast<double>(fan.in + fan.out)
+                                                                     : 3.0 / static_cast<double>(fan.in);
+  return (at::rand(shape) * 2 - 1) * (std::sqrt(bound_squared) * init.scale);
 }
 
 bool IsBox(const std::vector<double>& filter) { return filter.size() == 2 && filter[0] == filter[1]; }
@@ -58,10 +59,10 @@ at::Tensor Conv2d::Resampled(const at::Tensor& x, std::int64_t padding) const {
 at::Tensor Conv2d::Forward(const at::Tensor& x, double gain) const {
   const std::int64_t w_pad = options_.kernel / 2;
   const std::int64_t f_pad = (static_cast<std::int64_t>(options_.resample_filter.size()) - 1) / 2;
+  if (options_.kernel == 0) return Resampled(x, f_pad);
   const at::Tensor weight = gain == 1 ? weight_ : weight_ * gain;
   const at::Tensor bias = gain == 1 ? bias_ : bias_ * gain;
   if (options_.resample == Resample::kNone) return at::conv2d(x, weight, bias, 1, w_pad);
-  if (options_.kernel == 0) return Resampled(x, f_pad);
   if (!options_.fused_resample) return at::conv2d(Resampled(x, f_pad), weight, bias, 1, w_pad);
   // Padded once, for both: whatever the filter would cut off is not convolved, and the other way round.
   if (options_.resample == Resample::kUp) {

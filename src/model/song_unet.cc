@@ -29,6 +29,19 @@ class LevelNames {
   std::int64_t resolution_;
 };
 
+Conv2dOptions PlainConv(std::int64_t in_channels, std::int64_t out_channels, std::int64_t kernel) {
+  return {.in_channels = in_channels, .out_channels = out_channels, .kernel = kernel, .init = {}};
+}
+
+Conv2dOptions ResampleOnly(std::int64_t channels, Resample resample, const std::vector<double>& filter) {
+  return {.in_channels = channels,
+          .out_channels = channels,
+          .kernel = 0,
+          .resample = resample,
+          .resample_filter = filter,
+          .init = {}};
+}
+
 void CheckOptions(const SongUNetOptions& options) {
   const auto levels = static_cast<std::int64_t>(options.channel_mult.size());
   const std::int64_t divisor = levels > 0 && levels < 32 ? std::int64_t{1} << (levels - 1) : 0;
@@ -87,22 +100,15 @@ std::vector<std::int64_t> SongUNet::BuildEncoder(torch::nn::Module& enc) {
     const LevelNames names(enc, Resolution(i));
     EncoderLevel level;
     if (i == 0) {
-      level.conv = names.Add<Conv2d>(
-          "conv", Conv2dOptions{.in_channels = options_.in_channels, .out_channels = channels, .init = {}});
+      level.conv = names.Add<Conv2d>("conv", PlainConv(options_.in_channels, channels, 3));
     } else {
       UNetBlockOptions down = BlockOptions(channels, channels);
       down.resample = Resample::kDown;
       level.down = names.Add<UNetBlock>("down", down);
-      Conv2dOptions aux = {.in_channels = aux_channels,
-                           .out_channels = aux_channels,
-                           .kernel = 0,
-                           .resample = Resample::kDown,
-                           .resample_filter = options_.resample_filter,
-                           .init = {}};
+      Conv2dOptions aux = ResampleOnly(aux_channels, Resample::kDown, options_.resample_filter);
       if (options_.encoder_type == EncoderType::kSkip) {
         level.aux_down = names.Add<Conv2d>("aux_down", aux);
-        level.aux_skip = names.Add<Conv2d>(
-            "aux_skip", Conv2dOptions{.in_channels = aux_channels, .out_channels = channels, .kernel = 1, .init = {}});
+        level.aux_skip = names.Add<Conv2d>("aux_skip", PlainConv(aux_channels, channels, 1));
       } else if (options_.encoder_type == EncoderType::kResidual) {
         aux.out_channels = channels;
         aux.kernel = 3;
@@ -151,16 +157,12 @@ void SongUNet::BuildDecoder(torch::nn::Module& dec, std::vector<std::int64_t> sk
     if (options_.decoder_type == DecoderType::kSkip || i == 0) {
       const std::int64_t out = options_.out_channels;
       if (options_.decoder_type == DecoderType::kSkip && i < coarsest) {
-        level.aux_up = names.Add<Conv2d>("aux_up", Conv2dOptions{.in_channels = out,
-                                                                 .out_channels = out,
-                                                                 .kernel = 0,
-                                                                 .resample = Resample::kUp,
-                                                                 .resample_filter = options_.resample_filter,
-                                                                 .init = {}});
+        level.aux_up = names.Add<Conv2d>("aux_up", ResampleOnly(out, Resample::kUp, options_.resample_filter));
       }
       level.aux_norm = names.Add<GroupNorm>("aux_norm", GroupNormOptions{channels, kEps});
-      level.aux_conv = names.Add<Conv2d>(
-          "aux_conv", Conv2dOptions{.in_channels = channels, .out_channels = out, .init = {.scale = kLastInit}});
+      Conv2dOptions last = PlainConv(channels, out, 3);
+      last.init.scale = kLastInit;
+      level.aux_conv = names.Add<Conv2d>("aux_conv", last);
     }
     decoder_.push_back(std::move(level));
   }

@@ -1,6 +1,7 @@
 // Reads the values of a network JSON and refuses the keys that nobody asked for.
 #pragma once
 
+#include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <type_traits>
@@ -51,18 +52,27 @@ class JsonReader {
  private:
   const nlohmann::json* Find(const std::string& key);
   const nlohmann::json* FindRequired(const std::string& key);
-  [[noreturn]] void RefuseType(const std::string& key, const nlohmann::json& value) const;
+  [[noreturn]] void RefuseType(const std::string& key, const nlohmann::json& value, const char* expected) const;
+  // True for a whole number and for a list of them; the JSON library would cut 1.5 to 1.
+  static bool IsWhole(const nlohmann::json& value);
+
+  template <typename T>
+  static constexpr const char* TypeName() {
+    if constexpr (std::is_same_v<T, std::string>) return "a string";
+    if constexpr (std::is_same_v<T, double>) return "a number";
+    if constexpr (std::is_same_v<T, std::int64_t>) return "a whole number";
+    if constexpr (std::is_same_v<T, std::vector<double>>) return "a list of numbers";
+    return "a list of whole numbers";
+  }
 
   template <typename T>
   T Convert(const std::string& key, const nlohmann::json& value) const {
-    const nlohmann::json& sample = value.is_array() && !value.empty() ? value.front() : value;
-    if constexpr (std::is_same_v<T, std::int64_t> || std::is_same_v<T, std::vector<std::int64_t>>) {
-      if (sample.is_number() && !sample.is_number_integer()) RefuseType(key, value);
-    }
+    constexpr bool kWhole = std::is_same_v<T, std::int64_t> || std::is_same_v<T, std::vector<std::int64_t>>;
+    if (kWhole && !IsWhole(value)) RefuseType(key, value, TypeName<T>());
     try {
       return value.get<T>();
     } catch (const nlohmann::json::exception&) {
-      RefuseType(key, value);
+      RefuseType(key, value, TypeName<T>());
     }
   }
 

@@ -56,7 +56,7 @@ class Conv2d : public torch::nn::Module {
  public:
   explicit Conv2d(const Conv2dOptions& options);
   // x: [n, in_channels, h, w]; returns [n, out_channels, h', w'] in x's memory format, in memory of its own.
-  // gain multiplies the result: at no cost, since it multiplies the weights.
+  // gain multiplies the result: at no cost, since it multiplies the weights. REQUIRES: kernel > 0 or gain == 1.
   at::Tensor Forward(const at::Tensor& x, double gain = 1) const;
 
  private:
