@@ -208,6 +208,16 @@ std::vector<std::string> ListNpz(const fs::path& path) {
   return names;
 }
 
+std::vector<NpzEntry> DescribeNpz(const fs::path& path) {
+  std::vector<NpzEntry> entries;
+  for (const std::string& name : ListNpz(path)) {
+    Member member(path, name);
+    const NpyHeader header = ReadHeader(member);
+    entries.push_back({name, header.descr, header.shape});
+  }
+  return entries;
+}
+
 std::map<std::string, at::Tensor> ReadNpz(const fs::path& path, const std::vector<std::string>& names,
                                           std::int64_t max_bytes) {
   std::map<std::string, at::Tensor> arrays;

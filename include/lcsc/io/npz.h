@@ -18,6 +18,15 @@ std::map<std::string, at::Tensor> ReadNpz(const std::filesystem::path& path, con
 // The names of the arrays in the archive, without ".npy".
 std::vector<std::string> ListNpz(const std::filesystem::path& path);
 
+// What an array's header says.
+struct NpzEntry {
+  std::string name;   // without ".npy"
+  std::string descr;  // NumPy's name of the dtype: "<f8", "|u1", "<U12"
+  std::vector<std::int64_t> shape;
+};
+// Reads the headers alone. Throws InputError.
+std::vector<NpzEntry> DescribeNpz(const std::filesystem::path& path);
+
 // Publishes the archive atomically. Text is stored as a NumPy unicode scalar, as np.savez does for a Python string.
 void WriteNpz(const std::filesystem::path& path, const std::map<std::string, at::Tensor>& arrays,
               const std::map<std::string, std::string>& texts = {});

@@ -23,7 +23,8 @@ enum class Verify {
 // damaged file), InvariantError when the range is not inside the trajectory.
 Shard ReadShard(const Trajectory& trajectory, ParameterRange range, Verify verify = Verify::kWholeRows);
 
-// theta_i, i = `index` in [0, K), float32 [p]: exact for float32 storage, else base plus the rounded delta.
+// theta_i, i = `index` in [0, K), float32 [p]: base plus the delta as it was rounded to the storage type. With float32
+// storage that is the checkpoint itself wherever a weight is within a factor of two of its first value.
 at::Tensor ReadCheckpoint(const Trajectory& trajectory, std::int64_t index);
 
 }  // namespace lcsc

@@ -1,0 +1,46 @@
+// Checkpoints as the packer sees them: files in the order of their steps, all with the same tensors.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "lcsc/io/safetensors.h"
+#include "lcsc/io/tensor_table.h"
+#include "lcsc/store/trajectory.h"
+
+namespace lcsc {
+
+struct Checkpoint {
+  std::int64_t step;
+  SafetensorsFile file;  // its header; tensors are read when asked for
+};
+
+// The files that match the glob, by ascending step: `__metadata__.step`, or else the last integer of the file's stem.
+// Throws InputError: no match, unreadable header, no step, two files of one step.
+std::vector<Checkpoint> FindCheckpoints(const std::string& glob);
+
+// Which tensors are merged and which are carried from the last checkpoint as they are.
+struct TensorSplit {
+  TensorTable merged;
+  std::vector<TensorEntry> carried;
+};
+// Integer tensors, and floating-point tensors whose name matches `buffers_regex`, are carried. Throws ConfigError for
+// an unsound expression.
+TensorSplit SplitTensors(const std::vector<TensorEntry>& entries, const std::string& buffers_regex);
+
+// What every checkpoint must contain, and where that is known from (for the message).
+struct ExpectedTensors {
+  std::vector<TensorEntry> entries;  // by name in ascending order, offset 0
+  std::string source;
+};
+// Throws InputError that names the file, the first tensor that differs, and both values.
+void CheckSameTensors(const ExpectedTensors& expected, const SafetensorsFile& file);
+
+// Part of the flat vector theta, float32 [range.size()]. Throws InputError that names file and tensor when a value is
+// not finite.
+at::Tensor ReadParameters(const SafetensorsFile& file, const TensorTable& table, ParameterRange range);
+
+NamedTensors ReadCarriedTensors(const SafetensorsFile& file, const std::vector<TensorEntry>& carried);
+
+}  // namespace lcsc
