@@ -29,6 +29,16 @@ std::string ManifestDigest(const Trajectory& trajectory) {
   throw InputError("{}: the manifest is damaged: {}; copy the trajectory or pack it again", path.string(), reason);
 }
 
+// A name that the rest of the program parses; here it can only be wrong because the file is.
+template <typename Parse>
+auto ParseOrRefuse(const fs::path& path, Parse parse) {
+  try {
+    return parse();
+  } catch (const Error& error) {
+    Refuse(path, error.what());
+  }
+}
+
 void WriteTensorList(Hdf5Group& group, const std::vector<TensorEntry>& entries) {
   std::vector<std::string> names, types, shapes;
   for (const TensorEntry& entry : entries) {
@@ -51,7 +61,7 @@ std::vector<TensorEntry> ReadTensorList(const Hdf5Group& group) {
                        std::ranges::all_of(shape, [](const nlohmann::json& size) { return size.is_number_unsigned(); });
     if (!sound) Refuse(group.path(), fmt::format("tensor \"{}\" has the shape {}", names[i], shapes[i]));
     entries.push_back({.name = names[i],
-                       .type = DataTypeFromName(types[i]),
+                       .type = ParseOrRefuse(group.path(), [&] { return DataTypeFromName(types[i]); }),
                        .shape = shape.get<std::vector<std::int64_t>>(),
                        .offset = 0});
   }
@@ -193,7 +203,7 @@ Trajectory ReadTrajectory(const fs::path& folder) {
   if (network.size() != 1 || !nlohmann::json::accept(network[0])) Refuse(path, "its network is no JSON");
   trajectory.network_json = network[0];
   trajectory.buffers_regex = root.ReadTextAttribute("buffers_regex");
-  trajectory.storage = StorageTypeFromName(root.ReadTextAttribute("storage"));
+  trajectory.storage = ParseOrRefuse(path, [&] { return StorageTypeFromName(root.ReadTextAttribute("storage")); });
   trajectory.shard_elements = root.ReadIntegerAttribute("shard_elements");
   ReadCheckpoints(root.OpenGroup("checkpoints"), trajectory);
   trajectory.table = TensorTable(ReadTensorList(root.OpenGroup("tensors")));

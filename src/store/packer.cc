@@ -261,33 +261,45 @@ void RemoveLeftovers(const Trajectory& trajectory) {
   }
 }
 
+// The trajectory that is in the folder, or an empty one.
+Trajectory OpenOrStart(const PackOptions& options) {
+  if (fs::exists(options.output / kManifestName)) {
+    Trajectory packed = ReadTrajectory(options.output);
+    CheckSameOptions(packed, options);
+    return packed;
+  }
+  Trajectory empty;
+  empty.folder = options.output;
+  empty.storage = options.storage;
+  empty.buffers_regex = options.buffers_regex;
+  empty.shard_elements = options.shard_elements;
+  return empty;
+}
+
+// Compares every checkpoint's header with the trajectory's tensors, or with the first checkpoint's; returns how they
+// are split.
+TensorSplit CheckTensors(const Trajectory& packed, const std::vector<Checkpoint>& checkpoints) {
+  const SafetensorsFile& first = checkpoints.front().file;
+  const ExpectedTensors expected =
+      packed.steps.empty() ? ExpectedTensors{first.entries(), first.path().string()} : TensorsOf(packed);
+  for (const Checkpoint& checkpoint : checkpoints) CheckSameTensors(expected, checkpoint.file);
+  TensorSplit split = SplitTensors(expected.entries, packed.buffers_regex);
+  if (split.merged.num_elements() == 0) {
+    throw InputError("{}: expected floating-point tensors to merge, found none", expected.source);
+  }
+  return split;
+}
+
 }  // namespace
 
 PackReport Pack(const PackOptions& options) {
   CheckOptions(options);
   CheckOutput(options.output);
   std::vector<Checkpoint> checkpoints = FindCheckpoints(options.checkpoints);
-  const bool appends = fs::exists(options.output / kManifestName);
-  Trajectory trajectory;
-  if (appends) {
-    trajectory = ReadTrajectory(options.output);
-    CheckSameOptions(trajectory, options);
-  } else {
-    trajectory.folder = options.output;
-    trajectory.storage = options.storage;
-    trajectory.buffers_regex = options.buffers_regex;
-    trajectory.shard_elements = options.shard_elements;
-  }
+  Trajectory trajectory = OpenOrStart(options);
   trajectory.network_json = NetworkOf(options, trajectory, checkpoints).dump();
-  const ExpectedTensors expected =
-      appends ? TensorsOf(trajectory)
-              : ExpectedTensors{checkpoints.front().file.entries(), checkpoints.front().file.path().string()};
-  for (const Checkpoint& checkpoint : checkpoints) CheckSameTensors(expected, checkpoint.file);
-  const TensorSplit split = SplitTensors(expected.entries, options.buffers_regex);
+  const TensorSplit split = CheckTensors(trajectory, checkpoints);
   trajectory.table = split.merged;
-  if (trajectory.table.num_elements() == 0) {
-    throw InputError("{}: expected floating-point tensors to merge, found none", expected.source);
-  }
   const std::int64_t num_skipped = SkipPacked(trajectory, checkpoints);
   const auto num_new = static_cast<std::int64_t>(checkpoints.size());
   if (trajectory.num_checkpoints() + num_new < 2) {
@@ -296,6 +308,7 @@ PackReport Pack(const PackOptions& options) {
 
   CreateFolder(options.output);
   RemoveLeftovers(trajectory);
+  if (num_new == 0) return {0, num_skipped, std::move(trajectory)};
   SegmentPacker packer(trajectory, split.carried, num_new);
   std::int64_t num_packed = 0;
   while (num_packed < num_new && !StopRequested()) {
