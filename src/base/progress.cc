@@ -12,7 +12,7 @@ namespace lcsc {
 
 std::string FormatDuration(double seconds) {
   const auto whole = static_cast<long long>(seconds + 0.5);
-  if (seconds < 60) return fmt::format("{:.1f}s", seconds);
+  if (seconds < 59.95) return fmt::format("{:.1f}s", seconds);
   if (whole < 3600) return fmt::format("{}m{:02}s", whole / 60, whole % 60);
   return fmt::format("{}h{:02}m", whole / 3600, whole % 3600 / 60);
 }
