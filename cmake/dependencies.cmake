@@ -1,5 +1,9 @@
 # LibTorch is found through CMAKE_PREFIX_PATH: Debian's 1.13 without it, the wheel's 2.x with it.
 find_package(Torch REQUIRED)
+if(LCSC_WITH_CUDA AND NOT TORCH_CUDA_LIBRARIES)
+  message(FATAL_ERROR "LCSC_WITH_CUDA needs a LibTorch with CUDA, found ${TORCH_INSTALL_PREFIX} without; give the one of "
+    "PyTorch's wheel with -DCMAKE_PREFIX_PATH=\"$(python3 -c 'import torch; print(torch.utils.cmake_prefix_path)')\"")
+endif()
 find_package(MPI REQUIRED COMPONENTS CXX)
 find_package(HDF5 REQUIRED COMPONENTS C)
 find_package(Boost REQUIRED COMPONENTS program_options)
