@@ -1,7 +1,5 @@
 #include "lcsc/train/train.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <chrono>
 #include <fstream>
@@ -13,6 +11,7 @@
 #include "lcsc/model/digits_classifier.h"
 #include "lcsc/model/precondition.h"
 #include "lcsc/model/registry.h"
+#include "lcsc/model/threads.h"
 #include "lcsc/train/objectives.h"
 #include "lcsc/train/stage.h"
 #include "lcsc/train/training_identity.h"
@@ -218,7 +217,7 @@ TrainReport Training::Run() {
 }  // namespace
 
 TrainReport Train(const TrainOptions& options) {
-  if (options.threads > 0) at::set_num_threads(static_cast<int>(options.threads));
+  if (options.threads > 0) SetArithmeticThreads(static_cast<int>(options.threads));
   return Training(options).Run();
 }
 

@@ -21,7 +21,7 @@ struct TrainOptions {
   std::int64_t classifier_iterations = 400;
   double classifier_learning_rate = 2e-3;
 
-  std::int64_t diffusion_iterations = 2000;
+  std::int64_t diffusion_iterations = 1500;
   double diffusion_learning_rate = 2e-3;
   double diffusion_p_mean = -1.2;  // P_mean, P_std of Karras et al. 2022, Table 1
   double diffusion_p_std = 1.2;
@@ -34,9 +34,9 @@ struct TrainOptions {
   std::int64_t tuning_d = 250;
   double tuning_k = 8;
   double tuning_b = 1;
-  double tuning_c = 0.005;  // c of eq. 16
+  double tuning_c = 0.05;  // c of eq. 16
   std::int64_t checkpoints = 32;
-  std::int64_t checkpoint_interval = 25;
+  std::int64_t checkpoint_interval = 20;
 };
 
 void AddTrainOptions(OptionSet& set, TrainOptions& options);

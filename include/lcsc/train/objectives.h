@@ -35,7 +35,7 @@ struct ConsistencyObjective {
   std::int64_t d = 1;  // ... every d iterations
   double k = 8;        // of n(t)
   double b = 1;        // of n(t)
-  double c = 0.005;    // of the adaptive weight; above 0, where the root has a gradient
+  double c = 0.05;     // of the adaptive weight; above 0, where the root has a gradient
 };
 // r of ECT's mapping p(r | t, iteration), eq. 15:
 //   r / t = 1 - n(t) / q^ceil(iteration / d),  n(t) = 1 + k sigmoid(-b t),  clamped to r >= 0.
