@@ -1,4 +1,8 @@
 # LibTorch is found through CMAKE_PREFIX_PATH: Debian's 1.13 without it, the wheel's 2.x with it.
+# A LibTorch with CUDA asks the machine for its GPUs unless told; we compile no CUDA code of our own yet, so any will do.
+if(NOT DEFINED ENV{TORCH_CUDA_ARCH_LIST} AND NOT DEFINED TORCH_CUDA_ARCH_LIST)
+  set(TORCH_CUDA_ARCH_LIST "8.0;9.0")
+endif()
 find_package(Torch REQUIRED)
 if(LCSC_WITH_CUDA AND NOT TORCH_CUDA_LIBRARIES)
   message(FATAL_ERROR "LCSC_WITH_CUDA needs a LibTorch with CUDA, found ${TORCH_INSTALL_PREFIX} without; give the one of "
@@ -16,8 +20,13 @@ pkg_check_modules(LIBZIP REQUIRED IMPORTED_TARGET libzip)
 pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
 
 # One target for each dependency that has none of its own.
+# LibTorch 2.x brings headers of an fmt of its own; ours must be those that spdlog was built with, so they come first.
+find_path(LCSC_FMT_FOLDER fmt/format.h NO_CMAKE_PATH NO_CMAKE_ENVIRONMENT_PATH REQUIRED)
+file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/fmt-first)
+file(CREATE_LINK ${LCSC_FMT_FOLDER}/fmt ${CMAKE_BINARY_DIR}/fmt-first/fmt SYMBOLIC)
+
 add_library(lcsc_torch INTERFACE)
-target_include_directories(lcsc_torch SYSTEM INTERFACE ${TORCH_INCLUDE_DIRS})
+target_include_directories(lcsc_torch SYSTEM INTERFACE ${CMAKE_BINARY_DIR}/fmt-first ${TORCH_INCLUDE_DIRS})
 target_link_libraries(lcsc_torch INTERFACE ${TORCH_LIBRARIES})
 separate_arguments(LCSC_TORCH_FLAGS NATIVE_COMMAND "${TORCH_CXX_FLAGS}")
 target_compile_options(lcsc_torch INTERFACE ${LCSC_TORCH_FLAGS})
