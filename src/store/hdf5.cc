@@ -20,8 +20,10 @@ herr_t KeepInnermost(unsigned depth, const H5E_error2_t* error, void* text) {
   return 0;
 }
 
-// Errors go into exceptions, not onto stderr; locks are left to us, since network file systems may lack them.
+// Errors go into exceptions, not onto stderr; locks are left to us, since network file systems may lack them; and the
+// library must not tidy up at exit, where it would crash over whatever a full disk kept it from closing.
 void PrepareLibrary() {
+  H5dont_atexit();
   ::setenv("HDF5_USE_FILE_LOCKING", "FALSE", /*replace=*/1);
   H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
 }
@@ -32,6 +34,14 @@ Hdf5Handle TextType(std::size_t bytes, const Hdf5File& file) {
   LCSC_HDF5_CHECK(H5Tset_strpad(type.get(), H5T_STR_NULLPAD), file);
   LCSC_HDF5_CHECK(H5Tset_cset(type.get(), H5T_CSET_UTF8), file);
   return type;
+}
+
+// Chunks go straight to and from the disk: reading is faster so, and a full disk shows in the call that writes.
+Hdf5Handle AccessWithoutChunkCache(const Hdf5File& file) {
+  Hdf5Handle access(LCSC_HDF5_CHECK(H5Pcreate(H5P_FILE_ACCESS), file));
+  LCSC_HDF5_CHECK(H5Pset_cache(access.get(), /*mdc_nelmts=*/0, /*rdcc_nslots=*/0, /*rdcc_nbytes=*/0, /*rdcc_w0=*/0),
+                  file);
+  return access;
 }
 
 template <typename Number>
@@ -87,7 +97,8 @@ Hdf5Group Hdf5Group::OpenFile(const fs::path& path) {
   PrepareLibrary();
   if (!fs::is_regular_file(path)) throw InputError("cannot read {}: no such file; check the path", path.string());
   auto file = std::make_shared<Hdf5File>(Hdf5File{.path = path, .writing = false});
-  file->handle = Hdf5Handle(LCSC_HDF5_CHECK(H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), *file));
+  const Hdf5Handle access = AccessWithoutChunkCache(*file);
+  file->handle = Hdf5Handle(LCSC_HDF5_CHECK(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access.get()), *file));
   Hdf5Handle root(LCSC_HDF5_CHECK(H5Gopen2(file->handle.get(), "/", H5P_DEFAULT), *file));
   return {std::move(file), std::move(root)};
 }
@@ -95,7 +106,8 @@ Hdf5Group Hdf5Group::OpenFile(const fs::path& path) {
 Hdf5Group Hdf5Group::CreateFile(const fs::path& path) {
   PrepareLibrary();
   auto file = std::make_shared<Hdf5File>(Hdf5File{.path = path, .writing = true});
-  file->handle = Hdf5Handle(LCSC_HDF5_CHECK(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT), *file));
+  const Hdf5Handle access = AccessWithoutChunkCache(*file);
+  file->handle = Hdf5Handle(LCSC_HDF5_CHECK(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access.get()), *file));
   Hdf5Handle root(LCSC_HDF5_CHECK(H5Gopen2(file->handle.get(), "/", H5P_DEFAULT), *file));
   return {std::move(file), std::move(root)};
 }

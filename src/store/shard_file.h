@@ -12,7 +12,8 @@ inline constexpr const char* kDeltasDataset = "deltas";
 
 Hdf5Element ElementOf(StorageType storage);
 
-// Part of a row: parameters [begin, end) of the flat vector, inside the file's own range.
+// Reads parts of rows. A part is a range of the whole flat vector that lies inside the file's own; one that equals it
+// is compared with its digest when that is asked for.
 class ShardFileReader {
  public:
   // Opens the file and compares its shapes. Throws InputError. Both arguments must outlive the reader.

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include <bit>
+#include <cstdlib>
 
 #include "lcsc/base/error.h"
 #include "support/disk_full.h"
@@ -130,21 +131,34 @@ TEST(Hdf5Test, AFullDiskKeepsThePublishedFile) {
   EXPECT_EQ(ReadBytes(folder / "x.h5"), before);
 }
 
+// More than a disk of 4096 bytes holds.
+void WriteLargeFile(const std::filesystem::path& path) {
+  Hdf5Group root = Hdf5Group::CreateFile(path);
+  root.CreateArray("f32", Hdf5Element::kFloat32, {4, 100000});
+  const std::vector<float> row(100000, 1.0f);
+  for (hsize_t i = 0; i < 4; ++i) root.WriteBlock("f32", Hdf5Element::kFloat32, {{i, 0}, {1, 100000}}, row.data());
+  root.Flush();
+}
+
 TEST(Hdf5Test, AFullDiskUnderALargeFileIsAnErrorThatTheProgramSurvives) {
   const TempFolder folder;
   {
     const DiskFull full(/*limit_bytes=*/4096);
-    const auto write = [&] {
-      Hdf5Group root = Hdf5Group::CreateFile(folder / "x.h5");
-      root.CreateArray("f32", Hdf5Element::kFloat32, {4, 100000});
-      const std::vector<float> row(100000, 1.0f);
-      for (hsize_t i = 0; i < 4; ++i) root.WriteBlock("f32", Hdf5Element::kFloat32, {{i, 0}, {1, 100000}}, row.data());
-      root.Flush();
-    };
-    EXPECT_THAT(MessageOf<IoError>(write), AllOf(HasSubstr("x.h5"), HasSubstr("File too large")));
+    EXPECT_THAT(MessageOf<IoError>([&] { WriteLargeFile(folder / "x.h5"); }),
+                AllOf(HasSubstr("x.h5"), HasSubstr("File too large")));
   }
   PublishHdf5(folder / "y.h5", FillExample);
   EXPECT_EQ(Hdf5Group::OpenFile(folder / "y.h5").ReadIntegerAttribute("version"), -7);
+}
+
+TEST(Hdf5DeathTest, AFullDiskLeavesTheExitCodeToTheProgram) {
+  const TempFolder folder;
+  const auto fail = [&] {
+    const DiskFull full(/*limit_bytes=*/4096);
+    const std::string message = MessageOf<IoError>([&] { WriteLargeFile(folder / "x.h5"); });
+    std::exit(message.empty() ? 1 : 4);
+  };
+  EXPECT_EXIT(fail(), testing::ExitedWithCode(4), "");
 }
 
 }  // namespace
