@@ -2,6 +2,7 @@
 
 #include "app/command.h"
 #include "app/report.h"
+#include "app/searched_trajectory.h"
 #include "lcsc/base/digest.h"
 #include "lcsc/search/evolution.h"
 #include "lcsc/service/candidate_evaluator.h"
@@ -17,7 +18,7 @@ RunIdentity IdentityOf(const OptionSet& set, const EvaluationOptions& options, c
   for (const auto& [key, value, is_identity] : set.ResolvedValues()) {
     if (is_identity) identity[key] = value;
   }
-  identity["digest of evaluation.trajectory"] = trajectory.Digest();
+  identity[kTrajectoryDigestKey] = trajectory.Digest();
   identity["digest of evaluation.extractor"] = DigestOfFile(options.extractor);
   identity["digest of evaluation.reference"] = DigestOfFile(options.reference);
   return identity;
@@ -43,6 +44,7 @@ class SearchCommand : public Command {
         world, file_.run,
         [&](Collective& group) { return std::make_unique<CandidateEvaluator>(file_.evaluation, group); },
         [&](EvaluationPool& pool) {
+          directory_->PublishConfig(set.ToIni());
           summary = RunSearch(*strategy_, pool, *directory_, file_.run, identity_);
           Print(summary);
         });
@@ -57,13 +59,16 @@ class SearchCommand : public Command {
     }
     if (world.world_rank != 0) return;
     const Trajectory trajectory = ReadTrajectory(file_.evaluation.trajectory);
+    // Ranks that read parts of rows cannot check the rows' digests themselves.
+    if (file_.run.group_size > 1) VerifyTrajectory(trajectory.folder);
     identity_ = IdentityOf(set, file_.evaluation, trajectory);
     strategy_ = std::make_unique<Evolution>(file_.search, trajectory.steps);
     directory_ = std::make_unique<RunDirectory>(RunDirectory::Create(file_.run.directory));
     if (const auto snapshot = directory_->ReadSnapshot()) {
       CheckSameIdentity(snapshot->identity, identity_, directory_->folder());
     }
-    directory_->PublishConfig(set.ToIni());
+    // Ranks that share a candidate read parts of rows, which have no digest.
+    if (file_.run.group_size > 1) VerifyTrajectory(trajectory.folder);
   }
 
   void Print(const SearchSummary& summary) const {
