@@ -21,7 +21,7 @@ endfunction()
 add_library(lcsc_warnings INTERFACE)
 target_compile_options(lcsc_warnings INTERFACE -Wall -Wextra -Wpedantic -Wshadow $<$<BOOL:${LCSC_WERROR}>:-Werror>)
 
-file(WRITE ${CMAKE_BINARY_DIR}/torch_pch.cc "")
+file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/torch_pch.cc CONTENT "")
 add_library(lcsc_torch_pch STATIC ${CMAKE_BINARY_DIR}/torch_pch.cc)
 target_link_libraries(lcsc_torch_pch PUBLIC lcsc_torch PRIVATE lcsc_warnings)
 target_precompile_headers(lcsc_torch_pch PRIVATE <ATen/ATen.h> <torch/nn/module.h> <nlohmann/json.hpp>)

@@ -13,9 +13,9 @@ struct ImageSet {
 };
 
 // By the name's ending:
-//   .csv, .csv.gz   one image a row, h*h gray values 0..16 and the label last (the UCI digits); mapped to round(v*255/16)
-//   .npz            arr_0: uint8 [n, h, w, c], and arr_1 labels when present (OpenAI's layout, `lcsc sample`'s output)
-//   a folder        its *.png files in ascending order of name, all of one size
+//   .csv, .csv.gz   one image a row, h*h gray values 0..16 and the label last (the UCI digits); mapped to
+//   round(v*255/16) .npz            arr_0: uint8 [n, h, w, c], and arr_1 labels when present (OpenAI's layout, `lcsc
+//   sample`'s output) a folder        its *.png files in ascending order of name, all of one size
 // Throws InputError that names the file, the row, what was expected and found.
 ImageSet ReadImageSet(const std::filesystem::path& path);
 
