@@ -5,6 +5,8 @@
 
 #include "app/command.h"
 #include "app/report.h"
+#include "app/searched_trajectory.h"
+#include "lcsc/base/atomic_file.h"
 #include "lcsc/base/progress.h"
 #include "lcsc/base/table.h"
 #include "lcsc/io/png.h"
@@ -43,7 +45,7 @@ class BaselinesCommand : public Command {
   }
 
   ExitCode Run(const World& world, OptionSet& set) override {
-    AgreeOnSetUp(world, [&] { SetUp(set); });
+    AgreeOnSetUp(world, [&] { SetUp(world, set); });
     EvaluationOptions held_out = file_.evaluation;
     held_out.seed = held_out_seed_;
     held_out.num_samples = held_out_samples_;
@@ -69,7 +71,7 @@ class BaselinesCommand : public Command {
  private:
   using Shown = std::function<void(std::size_t)>;
 
-  void SetUp(OptionSet& set) {
+  void SetUp(const World& world, OptionSet& set) {
     set.Require("run");
     const RunDirectory directory = RunDirectory::OpenExisting(run_);
     set.ReadConfig(directory.config_path());
@@ -82,6 +84,11 @@ class BaselinesCommand : public Command {
     }
     population_ = snapshot.population;
     trajectory_ = ReadTrajectory(file_.evaluation.trajectory);
+    CheckSearchedTrajectory(snapshot, trajectory_, run_);
+    if (world.world_rank != 0) return;
+    if (!grids_.empty()) CreateFolder(grids_);
+    // Ranks that share a candidate read parts of rows, which have no digest.
+    if (file_.run.group_size > 1) VerifyTrajectory(trajectory_.folder);
   }
 
   void Evaluate(const World& world, const EvaluationOptions& options, const char* title,

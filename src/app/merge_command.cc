@@ -7,6 +7,7 @@
 
 #include "app/command.h"
 #include "app/report.h"
+#include "app/searched_trajectory.h"
 #include "lcsc/base/table.h"
 #include "lcsc/merge/merged_weights.h"
 #include "lcsc/state/run_directory.h"
@@ -83,6 +84,7 @@ class MergeCommand : public Command {
     std::string what;
     const Coefficients coefficients = Choose(directory, trajectory, &what);
     CheckSum(coefficients, what);
+    VerifyTrajectory(trajectory.folder);  // the merge reads parts of rows, which have no digest
     Write(trajectory, coefficients, what);
     return ExitCode::kDone;
   }
@@ -92,7 +94,7 @@ class MergeCommand : public Command {
                       std::string* what) const {
     if (directory) {
       const PopulationSnapshot snapshot = *directory->ReadSnapshot();
-      CheckTrajectoryOf(snapshot, trajectory);
+      CheckSearchedTrajectory(snapshot, trajectory, run_);
       const EvaluatedCandidate& member = Find(snapshot);
       *what = fmt::format("{} of {}", CandidateText(member.candidate), run_);
       return member.candidate.coefficients;
@@ -104,13 +106,6 @@ class MergeCommand : public Command {
     if (ema_rate_ >= 1) throw ConfigError("--ema-rate: expected a number in [0, 1), found {}", ema_rate_);
     *what = fmt::format("EMA {}", ema_rate_);
     return EmaCoefficients(ema_rate_, trajectory.steps);
-  }
-
-  void CheckTrajectoryOf(const PopulationSnapshot& snapshot, const Trajectory& trajectory) const {
-    const auto expected = snapshot.identity.find("digest of evaluation.trajectory");
-    if (expected == snapshot.identity.end() || expected->second == trajectory.Digest()) return;
-    throw InputError("{}: expected the trajectory of digest {} that the run searched, found {} of digest {}", run_,
-                     expected->second, file_.evaluation.trajectory, trajectory.Digest());
   }
 
   const EvaluatedCandidate& Find(const PopulationSnapshot& snapshot) const {

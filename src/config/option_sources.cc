@@ -12,7 +12,7 @@ namespace po = boost::program_options;
 
 std::vector<OptionSet::Assignment> OptionSet::ReadCommandLine(const std::vector<std::string>& arguments) const {
   po::options_description description;
-  po::positional_options_description positional;
+  std::vector<const Option*> positional;
   std::vector<std::string> flags;
   for (const Option& option : options_) {
     const std::string flag = FlagOf(option);
@@ -23,21 +23,22 @@ std::vector<OptionSet::Assignment> OptionSet::ReadCommandLine(const std::vector<
     } else {
       description.add_options()(flag.c_str(), po::value<std::vector<std::string>>()->composing(), "");
     }
-    if (option.is_positional) positional.add(flag.c_str(), 1);
+    if (option.is_positional) positional.push_back(&option);
   }
   std::vector<Assignment> assignments;
   try {
     const auto style = po::command_line_style::unix_style & ~po::command_line_style::allow_guessing;
-    const auto parsed = po::command_line_parser(arguments)
-                            .options(description)
-                            .positional(positional)
-                            .style(style)
-                            .allow_unregistered()
-                            .run();
+    const auto parsed = po::command_line_parser(arguments).options(description).style(style).allow_unregistered().run();
     for (const auto& token : parsed.options) {
       if (token.unregistered) {
         const std::string name = "--" + token.string_key.substr(0, token.string_key.find('='));
         throw ConfigError("unknown option '{}'{}; see --help", name, Suggestion(name, flags));
+      }
+      if (token.position_key >= 0) {
+        const auto place = static_cast<std::size_t>(token.position_key);
+        if (place >= positional.size()) throw ConfigError("unexpected argument '{}'; see --help", token.value.front());
+        assignments.push_back({positional[place]->key(), token.value.front(), "--" + FlagOf(*positional[place])});
+        continue;
       }
       const auto option = std::find_if(options_.begin(), options_.end(),
                                        [&](const Option& known) { return FlagOf(known) == token.string_key; });

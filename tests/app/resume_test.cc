@@ -1,0 +1,137 @@
+// A search that is stopped or killed half-way, and run again.
+#include <algorithm>
+
+#include "app/tiny_project.h"
+
+namespace lcsc {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+class ResumeTest : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    project_ = new TinyProject;
+    project_->Pack("bf16", "other.traj");
+    whole_ = new nlohmann::json(project_->CandidatesOf(Lcsc(Search("whole")), "whole"));
+    ASSERT_EQ(whole_->size(), 63u);
+  }
+  static void TearDownTestSuite() {
+    delete project_;
+    delete whole_;
+  }
+
+  // A search of 63 evaluations, each long enough to be caught in the middle.
+  static Arguments Search(const std::string& run, const Arguments& more = {}) {
+    return project_->Search(run, Arguments{"--set", "search.epochs=6", "--set", "search.children=10", "--set",
+                                           "evaluation.num_samples=320"} +
+                                     more);
+  }
+
+  static std::int64_t OutcomesOf(const std::string& run) {
+    const std::string metrics = ReadBytes(project_->Path(run) + "/metrics.jsonl");
+    return std::count(metrics.begin(), metrics.end(), '\n');
+  }
+
+  // Waits until about half of the search is done.
+  static void AwaitHalf(RunningCommand& command, const std::string& run) {
+    ASSERT_TRUE(command.WaitUntil([&] { return OutcomesOf(run) >= 25; })) << command.Wait().err;
+  }
+
+  // The population in the snapshot of an unfinished search: more than nothing, less than all.
+  static void ExpectUnfinished(const std::string& run, const std::string& state) {
+    const nlohmann::json status = project_->Status(run);
+    EXPECT_EQ(status["state"], state);
+    EXPECT_GT(status["evaluations"], 0);
+    EXPECT_LT(status["evaluations"], 63);
+  }
+
+  static void ExpectRefused(const std::string& run, const Arguments& more, const std::vector<std::string>& words) {
+    const std::string before = ReadBytes(project_->Path(run) + "/population.h5");
+    const CommandResult result = RunCommand(Lcsc(Search(run, more)));
+    EXPECT_EQ(result.exit_code, 2);
+    for (const std::string& word : words) EXPECT_THAT(result.err, HasSubstr(word));
+    EXPECT_EQ(ReadBytes(project_->Path(run) + "/population.h5"), before);
+  }
+
+  static TinyProject* project_;
+  static nlohmann::json* whole_;  // the candidates of the uninterrupted search
+};
+TinyProject* ResumeTest::project_ = nullptr;
+nlohmann::json* ResumeTest::whole_ = nullptr;
+
+TEST_F(ResumeTest, AStoppedSearchGoesOnBitForBit) {
+  RunningCommand command(Lcsc(Search("stopped")));
+  AwaitHalf(command, "stopped");
+  command.Signal(SIGTERM);
+  const CommandResult stopped = command.Wait();
+  EXPECT_EQ(stopped.exit_code, 3) << stopped.err;
+  ExpectUnfinished("stopped", "interrupted");
+  EXPECT_EQ(project_->CandidatesOf(Lcsc(Search("stopped")), "stopped"), *whole_);
+  EXPECT_EQ(project_->Status("stopped")["state"], "done");
+}
+
+TEST_F(ResumeTest, RanksThatAreStoppedTogetherGoOnBitForBit) {
+  RunningCommand command(MpiLcsc(3, Search("ranks")));
+  AwaitHalf(command, "ranks");
+  command.Signal(SIGTERM);
+  command.Wait();
+  ExpectUnfinished("ranks", "interrupted");
+  EXPECT_EQ(project_->CandidatesOf(MpiLcsc(3, Search("ranks")), "ranks"), *whole_);
+}
+
+TEST_F(ResumeTest, TheLauncherPassesEveryStopOn) {
+  ::setenv("LCSC", LCSC_BINARY, /*overwrite=*/1);
+  MpiLcsc(3, {});  // for its environment
+  const Arguments launcher = {LCSC_SOURCE_DIR "/launch/run", "--workers", "2"};
+  RunningCommand command(launcher + Search("asked"));
+  AwaitHalf(command, "asked");
+  command.Signal(SIGTERM);
+  const CommandResult stopped = command.Wait();
+  EXPECT_EQ(stopped.exit_code, 3) << stopped.err;
+  ExpectUnfinished("asked", "interrupted");
+}
+
+TEST_F(ResumeTest, AKilledSearchGoesOnFromItsSnapshotWithOtherRanks) {
+  RunningCommand command(MpiLcsc(3, Search("killed", {"--set", "run.snapshot_interval_s=0"})));
+  AwaitHalf(command, "killed");
+  EXPECT_EQ(command.KillAll().exit_code, 128 + SIGKILL);
+  ExpectUnfinished("killed", "running");
+  EXPECT_GE(project_->Status("killed")["evaluations"], 24);
+  ExpectSameSearch(project_->CandidatesOf(MpiLcsc(5, Search("killed", {"--set", "run.group_size=2"})), "killed"),
+                   *whole_);
+}
+
+TEST_F(ResumeTest, AFinishedSearchGoesOnWhenEpochsAreRaised) {
+  const auto epochs = [](const std::string& run, const std::string& count) {
+    return project_->CandidatesOf(Lcsc(project_->Search(run, {"--set", "search.epochs=" + count})), run);
+  };
+  const nlohmann::json longer = epochs("longer", "5");
+  EXPECT_EQ(epochs("raised", "2").size(), 11u);
+  EXPECT_EQ(epochs("raised", "5"), longer);
+}
+
+TEST_F(ResumeTest, AChangeThatMakesScoresIncomparableIsRefused) {
+  ExpectRefused("whole", {"--set", "search.mutation_std=0.25"}, {"search.mutation_std", "'0.1'", "'0.25'"});
+  ExpectRefused("whole", {"--set", "evaluation.seed=7"}, {"evaluation.seed", "'1'", "'7'"});
+}
+
+TEST_F(ResumeTest, AnotherTrajectoryIsRefused) {
+  const auto digest = [](const std::string& trajectory) {
+    const std::string text = RunCommand(Lcsc({"inspect", project_->Path(trajectory), "--json"})).out;
+    return nlohmann::json::parse(text)["digest"].get<std::string>();
+  };
+  ExpectRefused("whole", {"--set", "evaluation.trajectory=" + project_->Path("other.traj")},
+                {"evaluation.trajectory", digest("f32.traj"), digest("other.traj")});
+}
+
+TEST_F(ResumeTest, OtherNumSamplesAreRefused) {
+  const CommandResult result =
+      RunCommand(Lcsc(project_->Search("whole", {"--set", "search.epochs=6", "--set", "search.children=10"})));
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_THAT(result.err, AllOf(HasSubstr("evaluation.num_samples"), HasSubstr("'320'"), HasSubstr("'60'")));
+}
+
+}  // namespace
+}  // namespace lcsc
