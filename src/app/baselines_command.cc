@@ -87,7 +87,7 @@ class BaselinesCommand : public Command {
     CheckSearchedTrajectory(snapshot, trajectory_, run_);
     if (world.world_rank != 0) return;
     if (!grids_.empty()) CreateFolder(grids_);
-    // Ranks that share a candidate read parts of rows, which have no digest.
+    // Ranks that read parts of rows cannot check the rows' digests themselves.
     if (file_.run.group_size > 1) VerifyTrajectory(trajectory_.folder);
   }
 

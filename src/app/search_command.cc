@@ -67,8 +67,6 @@ class SearchCommand : public Command {
     if (const auto snapshot = directory_->ReadSnapshot()) {
       CheckSameIdentity(snapshot->identity, identity_, directory_->folder());
     }
-    // Ranks that share a candidate read parts of rows, which have no digest.
-    if (file_.run.group_size > 1) VerifyTrajectory(trajectory.folder);
   }
 
   void Print(const SearchSummary& summary) const {
