@@ -54,7 +54,7 @@ double Rate(const TempFolder& folder, const std::string& samples, int workers) {
                                        "--set",  "evaluation.extractor=" + (folder / "extractor.safetensors").string(),
                                        "--set",  "evaluation.reference=" + (folder / "reference.npz").string(),
                                        "--set",  "evaluation.num_samples=" + samples,
-                                       "--set",  "evaluation.batch_size=50",
+                                       "--set",  "evaluation.batch_size=250",
                                        "--set",  "search.epochs=1",
                                        "--set",  "search.children=24",
                                        "--set",  "search.ema_rates=0,0.5",
@@ -87,7 +87,7 @@ void Compare(int pairs, const std::string& samples) {
 
 int main(int argc, char** argv) {
   try {
-    lcsc::Compare(argc > 1 ? std::max(1, std::atoi(argv[1])) : 5, argc > 2 ? argv[2] : "500");
+    lcsc::Compare(argc > 1 ? std::max(1, std::atoi(argv[1])) : 5, argc > 2 ? argv[2] : "2000");
     return 0;
   } catch (const std::exception& error) {
     std::fprintf(stderr, "lcsc_bench_workers: %s\n", error.what());
