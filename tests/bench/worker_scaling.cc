@@ -1,6 +1,7 @@
 // How much faster two workers search than one, one thread each: the digits network with random weights, the real
-// program under mpirun, one worker and two workers in turn so that both see the same machine.
-//   lcsc_bench_workers [PAIRS [SAMPLES]]
+// program under mpirun, one worker and two workers in turn so that both see the same machine. Two programs at once show
+// what the machine itself allows.
+//   lcsc_bench_workers [ROUNDS [SAMPLES]]
 #include <algorithm>
 #include <cstdio>
 #include <thread>
@@ -44,42 +45,68 @@ void WriteInputs(const fs::path& folder) {
   Pack(pack);
 }
 
-// Evaluations per second of a search of 24 candidates in one generation, after two of the initial population.
-double Rate(const TempFolder& folder, const std::string& samples, int workers) {
-  const std::string run = folder / "run";
-  const CommandResult result =
-      RunCommand(MpiLcsc(workers + 1, {"search", "--json",
-                                       "--run",  run,
-                                       "--set",  "evaluation.trajectory=" + (folder / "random.traj").string(),
-                                       "--set",  "evaluation.extractor=" + (folder / "extractor.safetensors").string(),
-                                       "--set",  "evaluation.reference=" + (folder / "reference.npz").string(),
-                                       "--set",  "evaluation.num_samples=" + samples,
-                                       "--set",  "evaluation.batch_size=250",
-                                       "--set",  "search.epochs=1",
-                                       "--set",  "search.children=24",
-                                       "--set",  "search.ema_rates=0,0.5",
-                                       "--set",  "run.threads=1"}));
-  if (result.exit_code != 0) throw std::runtime_error(result.err);
-  fs::remove_all(run);
-  const Json summary = Json::parse(result.out);
-  return summary["evaluations"].get<double>() / summary["seconds"].get<double>();
+// A search of 24 candidates in one generation, after two of the initial population.
+class SmallSearch {
+ public:
+  explicit SmallSearch(std::string samples) : samples_(std::move(samples)) { WriteInputs(folder_.path()); }
+
+  // Evaluations per second of one master and so many workers.
+  double Workers(int workers) const { return RateOf(RunCommand(MpiLcsc(workers + 1, Command("run")))); }
+
+  // Evaluations per second of two programs at once that know nothing of each other: what the machine can give.
+  double TwoPrograms() const {
+    RunningCommand one(Lcsc(Command("one"))), other(Lcsc(Command("other")));
+    return RateOf(one.Wait()) + RateOf(other.Wait());
+  }
+
+ private:
+  Arguments Command(const std::string& run) const {
+    fs::remove_all(folder_ / run);
+    Arguments command = {"search", "--json", "--run", folder_ / run};
+    for (const std::string& assignment :
+         {"evaluation.trajectory=" + (folder_ / "random.traj").string(),
+          "evaluation.extractor=" + (folder_ / "extractor.safetensors").string(),
+          "evaluation.reference=" + (folder_ / "reference.npz").string(), "evaluation.num_samples=" + samples_,
+          std::string("search.epochs=1"), std::string("search.children=24"), std::string("search.ema_rates=0,0.5"),
+          std::string("run.threads=1")}) {
+      command = command + Arguments{"--set", assignment};
+    }
+    return command;
+  }
+
+  static double RateOf(const CommandResult& result) {
+    if (result.exit_code != 0) throw std::runtime_error(result.err);
+    const Json summary = Json::parse(result.out);
+    return summary["evaluations"].get<double>() / summary["seconds"].get<double>();
+  }
+
+  TempFolder folder_;
+  std::string samples_;
+};
+
+double Median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
 }
 
-void Compare(int pairs, const std::string& samples) {
-  const TempFolder folder;
-  WriteInputs(folder.path());
-  Table table({"pair", "1 worker, evaluations/s", "2 workers, evaluations/s", "ratio"});
-  std::vector<double> ratios;
-  for (int pair = 1; pair <= pairs; ++pair) {
-    const double one = Rate(folder, samples, 1), two = Rate(folder, samples, 2);
-    ratios.push_back(two / one);
-    table.AddRow({fmt::format("{}", pair), fmt::format("{:.3f}", one), fmt::format("{:.3f}", two),
-                  fmt::format("{:.3f}", ratios.back())});
+void Compare(int rounds, const std::string& samples) {
+  const SmallSearch search(samples);
+  Table table(
+      {"round", "1 worker, 1/s", "2 workers, 1/s", "2 programs, 1/s", "2 workers : 1", "2 workers : 2 programs"});
+  std::vector<double> speed_ups, efficiencies;
+  for (int round = 1; round <= rounds; ++round) {
+    const double one = search.Workers(1), two = search.Workers(2), programs = search.TwoPrograms();
+    speed_ups.push_back(two / one);
+    efficiencies.push_back(two / programs);
+    const auto text = [](double value) { return fmt::format("{:.3f}", value); };
+    table.AddRow(
+        {fmt::format("{}", round), text(one), text(two), text(programs), text(two / one), text(two / programs)});
   }
-  std::sort(ratios.begin(), ratios.end());
-  std::printf("%s\n%s samples an evaluation; median ratio %.3f; perfect on %u cores %u\n", table.ToString().c_str(),
-              samples.c_str(), ratios[ratios.size() / 2], std::thread::hardware_concurrency(),
-              std::min(2u, std::thread::hardware_concurrency()));
+  const unsigned cores = std::thread::hardware_concurrency();
+  std::printf(
+      "%s\n1/s: evaluations a second, %s samples each. Median: 2 workers are %.3f times as fast as 1 (perfect on "
+      "%u cores: %u), %.3f times as fast as 2 programs\n",
+      table.ToString().c_str(), samples.c_str(), Median(speed_ups), cores, std::min(2u, cores), Median(efficiencies));
 }
 
 }  // namespace
