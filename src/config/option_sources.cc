@@ -31,7 +31,8 @@ std::vector<OptionSet::Assignment> OptionSet::ReadCommandLine(const std::vector<
     const auto parsed = po::command_line_parser(arguments).options(description).style(style).allow_unregistered().run();
     for (const auto& token : parsed.options) {
       if (token.unregistered) {
-        const std::string name = "--" + token.string_key.substr(0, token.string_key.find('='));
+        const std::string key = token.string_key.substr(0, token.string_key.find('='));
+        const std::string name = key.starts_with('-') ? key : "--" + key;
         throw ConfigError("unknown option '{}'{}; see --help", name, Suggestion(name, flags));
       }
       if (token.position_key >= 0) {

@@ -169,6 +169,7 @@ TEST_F(BadInputTest, AShardThatIsGone) {
 
 TEST_F(BadInputTest, AMisspeltOption) {
   ExpectRefused(Lcsc({"search", "--confg", "x"}), {"'--confg'", "did you mean '--config'?"});
+  ExpectRefused(Lcsc({"search", "-c", "x"}), {"unknown option '-c'"});
   ExpectRefused(Lcsc({"serch"}), {"'serch'", "did you mean 'search'?"});
   ExpectSearchRefused({"--set", "search.epoch=3"}, {"'search.epoch'", "did you mean 'search.epochs'?"});
   WriteBytes(Path("misspelt.ini"), "[evaluation]\nnum_sample = 3\n");
@@ -215,7 +216,8 @@ TEST_F(BadInputTest, ARunOfAnotherTrajectory) {
   const Arguments run = {"--run", Path("run-of-f32"), "--output", Path("x.safetensors")};
   ExpectRefused(Lcsc(Arguments{"merge", "--trajectory", Path("f16.traj")} + run), {Path("f16.traj"), "digest"});
   EXPECT_FALSE(fs::exists(Path("x.safetensors")));
-  ExpectRefused(Lcsc(Arguments{"baselines", Path("run-of-f32")} + other), {Path("f16.traj"), "digest"});
+  ExpectRefused(Lcsc(Arguments{"baselines", Path("run-of-f32")} + other),
+                {Path("run-of-f32"), "digest of evaluation.trajectory"});
 }
 
 TEST_F(BadInputTest, ADamagedPopulation) {
