@@ -8,6 +8,7 @@ if(LCSC_WITH_CUDA AND NOT TORCH_CUDA_LIBRARIES)
   message(FATAL_ERROR "LCSC_WITH_CUDA needs a LibTorch with CUDA, found ${TORCH_INSTALL_PREFIX} without; give the one of "
     "PyTorch's wheel with -DCMAKE_PREFIX_PATH=\"$(python3 -c 'import torch; print(torch.utils.cmake_prefix_path)')\"")
 endif()
+find_package(OpenMP REQUIRED COMPONENTS CXX)
 find_package(MPI REQUIRED COMPONENTS CXX)
 find_package(HDF5 REQUIRED COMPONENTS C)
 find_package(Boost REQUIRED COMPONENTS program_options)
@@ -27,7 +28,8 @@ file(CREATE_LINK ${LCSC_FMT_FOLDER}/fmt ${CMAKE_BINARY_DIR}/fmt-first/fmt SYMBOL
 
 add_library(lcsc_torch INTERFACE)
 target_include_directories(lcsc_torch SYSTEM INTERFACE ${CMAKE_BINARY_DIR}/fmt-first ${TORCH_INCLUDE_DIRS})
-target_link_libraries(lcsc_torch INTERFACE ${TORCH_LIBRARIES})
+# at::parallel_for stands in headers and is serial without OpenMP.
+target_link_libraries(lcsc_torch INTERFACE ${TORCH_LIBRARIES} OpenMP::OpenMP_CXX)
 separate_arguments(LCSC_TORCH_FLAGS NATIVE_COMMAND "${TORCH_CXX_FLAGS}")
 target_compile_options(lcsc_torch INTERFACE ${LCSC_TORCH_FLAGS})
 

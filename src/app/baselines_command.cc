@@ -4,8 +4,8 @@
 #include <cstdio>
 
 #include "app/command.h"
+#include "app/identity.h"
 #include "app/report.h"
-#include "app/searched_trajectory.h"
 #include "lcsc/base/atomic_file.h"
 #include "lcsc/base/progress.h"
 #include "lcsc/base/table.h"
@@ -63,8 +63,9 @@ class BaselinesCommand : public Command {
       for (std::size_t i = 0; i < rows_.size(); ++i) rows_[i].held_out = outcomes[i];
     });
     if (world.world_rank != 0) return ExitCode::kDone;
-    if (!grids_.empty()) WriteGrids(held_out);
     std::fputs((json_ ? Json(held_out).dump() + "\n" : Text(held_out)).c_str(), stdout);
+    std::fflush(stdout);
+    if (!grids_.empty()) WriteGrids(held_out);
     return ExitCode::kDone;
   }
 
@@ -84,7 +85,8 @@ class BaselinesCommand : public Command {
     }
     population_ = snapshot.population;
     trajectory_ = ReadTrajectory(file_.evaluation.trajectory);
-    CheckSearchedTrajectory(snapshot, trajectory_, run_);
+    CheckSameScores(snapshot.identity, EvaluationIdentity(set, file_.evaluation, trajectory_), run_);
+    if (!grids_.empty()) CheckDrawable(*MakeDenoiser(nlohmann::json::parse(trajectory_.network_json)), "--grids");
     if (world.world_rank != 0) return;
     if (!grids_.empty()) CreateFolder(grids_);
     // Ranks that read parts of rows cannot check the rows' digests themselves.
@@ -153,8 +155,8 @@ class BaselinesCommand : public Command {
   std::string Text(const EvaluationOptions& held_out) const {
     Table table({"weights", "which", "FID search noise", "FID held-out noise"});
     for (const Row& row : rows_) table.AddRow({row.title, row.which, ScoreText(row.search), ScoreText(row.held_out)});
-    return fmt::format("{}\nsearch noise: {}; held-out noise: {}; reference {}\n{}", table.ToString(),
-                       NoiseText(file_.evaluation), NoiseText(held_out), held_out.reference,
+    return fmt::format("{}\nsearch noise: {}; held-out noise: {}\n{}{}", table.ToString(), NoiseText(file_.evaluation),
+                       NoiseText(held_out), MeasureText(held_out),
                        grids_.empty() ? "" : fmt::format("grids of held-out samples: {}/*.png\n", grids_));
   }
 
@@ -165,8 +167,8 @@ class BaselinesCommand : public Command {
     const auto score = [](const Outcome& outcome) {
       return outcome.score ? nlohmann::json(*outcome.score) : nlohmann::json();
     };
-    nlohmann::json json = {
-        {"search_noise", noise(file_.evaluation)}, {"held_out_noise", noise(held_out)}, {"run", run_}};
+    nlohmann::json json = MeasureJson(held_out);
+    json.update({{"search_noise", noise(file_.evaluation)}, {"held_out_noise", noise(held_out)}, {"run", run_}});
     for (const Row& row : rows_) {
       json["rows"].push_back({{"weights", row.title},
                               {"which", row.which},

@@ -2,7 +2,6 @@
 
 #include "app/command.h"
 #include "app/report.h"
-#include "lcsc/base/digest.h"
 #include "lcsc/base/table.h"
 #include "lcsc/comm/group.h"
 #include "lcsc/io/image_set.h"
@@ -31,7 +30,7 @@ class EvaluateCommand : public Command {
 
   ExitCode Run(const World& world, OptionSet& set) override {
     AgreeOnSetUp(world, [&] { Check(set); });
-    SetArithmeticThreads(EvaluationThreads(world));
+    SetArithmeticThreads(ThreadsPerRank(world, file_.run.threads, RankZero::kWorks));
     const auto group = JoinWorld(world);
     std::unique_ptr<Scorer> scorer;
     std::shared_ptr<Denoiser> network;
@@ -44,6 +43,7 @@ class EvaluateCommand : public Command {
         network = LoadDenoiser(weights_);
       }
       scorer = std::make_unique<Scorer>(file_.evaluation, *group);
+      if (network) scorer->CheckFits(*network);
     });
     const Outcome outcome = network ? scorer->ScoreNetwork(*network) : scorer->ScoreImages(images.images);
     if (!group->IsLeader()) return ExitCode::kDone;
@@ -62,24 +62,12 @@ class EvaluateCommand : public Command {
     set.Require("evaluation.reference");
   }
 
-  // Every rank works here, the first included.
-  int EvaluationThreads(const World& world) const {
-    World all_work = world;
-    if (world.world_size > 1) all_work.node_local_size += 1;
-    return ThreadsPerRank(all_work, file_.run.threads);
-  }
-
   void Print(double fid) const {
     const EvaluationOptions& options = file_.evaluation;
-    const std::string protocol =
-        NetworkConfigOf(SafetensorsFile(options.extractor)).value("model_type", std::string("unknown"));
-    nlohmann::json json = {{"fid", fid},
-                           {"num_samples", options.num_samples},
-                           {"seed", weights_.empty() ? nlohmann::json() : nlohmann::json(options.seed)},
-                           {"protocol", protocol},
-                           {"reference", options.reference},
-                           {"reference_digest", DigestOfFile(options.reference)},
-                           {"extractor", options.extractor}};
+    nlohmann::json json = MeasureJson(options);
+    json.update({{"fid", fid},
+                 {"num_samples", options.num_samples},
+                 {"seed", weights_.empty() ? nlohmann::json() : nlohmann::json(options.seed)}});
     if (!weights_.empty()) {
       json["weights"] = weights_;
       json["sampler"] = options.sampler;

@@ -74,7 +74,7 @@ class InspectCommand : public Command {
     set.Require("path");
     const std::filesystem::path path = path_;
     const bool is_run = std::filesystem::exists(path / "population.h5") || path.filename() == "population.h5";
-    if (verify_ && !is_run) VerifyTrajectory(path);
+    if (verify_) VerifyTrajectory(path);
     const nlohmann::json description =
         is_run ? DescribeRun(std::filesystem::is_directory(path) ? path_ : path.parent_path().string())
                : DescribeFile(path);

@@ -1,17 +1,18 @@
 // lcsc: finds the linear combination of a training run's checkpoints whose images are best.
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 
 #include "app/command.h"
 #include "lcsc/base/log.h"
-#include "lcsc/base/stop_signal.h"
 
 int main(int argc, char** argv) {
   lcsc::World world;
   try {
     world = lcsc::StartMpi(&argc, &argv);
     lcsc::InitLog(world.world_rank, world.world_size);
-    lcsc::InstallStopSignals();
     const lcsc::ExitCode code = lcsc::RunCommandLine(world, {argv + 1, argv + argc});
+    if (std::fflush(stdout) != 0) throw lcsc::IoError("cannot write to stdout: {}", std::strerror(errno));
     lcsc::FinishMpi();
     return static_cast<int>(code);
   } catch (const lcsc::SetUpError& error) {
@@ -22,7 +23,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "lcsc: error: %s\n", error.what());
     lcsc::AbortMpi(static_cast<int>(error.exit_code()));
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "lcsc: unexpected error: %s\n", error.what());
+    std::fprintf(stderr, "lcsc: unexpected error: %s\n", lcsc::FirstLine(error).c_str());
     lcsc::AbortMpi(static_cast<int>(lcsc::ExitCode::kFailed));
   }
 }

@@ -6,8 +6,8 @@
 #include <sstream>
 
 #include "app/command.h"
+#include "app/identity.h"
 #include "app/report.h"
-#include "app/searched_trajectory.h"
 #include "lcsc/base/table.h"
 #include "lcsc/merge/merged_weights.h"
 #include "lcsc/state/run_directory.h"
@@ -63,8 +63,8 @@ class MergeCommand : public Command {
     set.Add({"", "coefficients", "path", "file with a_1..a_K, separated by commas or lines"}, &coefficients_);
     set.Add({"", "ema_rate", "per iteration", "EMA rate in [0, 1); 0 is the last checkpoint"}, &ema_rate_, {0, 1});
     set.Add({"", "output", "path", "the merged weights, .safetensors"}, &output_);
+    set.Add({"", "trajectory", "path", "the packed checkpoints; overrides evaluation.trajectory"}, &trajectory_);
     file_.AddOptions(set);
-    set.ExposeSection("evaluation");
   }
 
   ExitCode Run(const World& world, OptionSet& set) override {
@@ -79,6 +79,7 @@ class MergeCommand : public Command {
       directory = RunDirectory::OpenExisting(run_);
       set.ReadConfig(directory->config_path());
     }
+    if (!trajectory_.empty()) file_.evaluation.trajectory = trajectory_;
     set.Require("evaluation.trajectory");
     const Trajectory trajectory = ReadTrajectory(file_.evaluation.trajectory);
     std::string what;
@@ -94,7 +95,7 @@ class MergeCommand : public Command {
                       std::string* what) const {
     if (directory) {
       const PopulationSnapshot snapshot = *directory->ReadSnapshot();
-      CheckSearchedTrajectory(snapshot, trajectory, run_);
+      CheckSearchedTrajectory(snapshot.identity, trajectory, run_);
       const EvaluatedCandidate& member = Find(snapshot);
       *what = fmt::format("{} of {}", CandidateText(member.candidate), run_);
       return member.candidate.coefficients;
@@ -137,7 +138,7 @@ class MergeCommand : public Command {
     std::fputs(table.ToString().c_str(), stdout);
   }
 
-  std::string run_, coefficients_, output_;
+  std::string run_, coefficients_, trajectory_, output_;
   std::int64_t candidate_ = -1;
   double ema_rate_ = 0;
   ConfigFile file_;

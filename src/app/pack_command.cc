@@ -27,12 +27,13 @@ class PackCommand : public Command {
     set.Add({"", "shard_elements", "parameters", "parameters per shard file"}, &options_.shard_elements,
             {1, std::int64_t{1} << 40});
     set.Add({"", "segment_checkpoints", "checkpoints", "checkpoints per shard file; what a killed packer does again"},
-            &options_.segment_checkpoints, {1, 1 << 20});
+            &options_.segment_checkpoints, {2, 1 << 20});
     AddJsonFlag(set, &json_);
   }
 
   ExitCode Run(const World& world, OptionSet& set) override {
     if (world.world_rank != 0) return ExitCode::kDone;
+    InstallStopSignals();
     for (const char* key : {"checkpoints", "output"}) set.Require(key);
     options_.output = output_;
     options_.storage = StorageTypeFromName(storage_);

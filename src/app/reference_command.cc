@@ -41,7 +41,9 @@ class ReferenceCommand : public Command {
     for (std::int64_t begin = 0; begin < count; begin += batch_size_) {
       statistics.Add(extractor->Features(set_of_images.images.slice(0, begin, std::min(begin + batch_size_, count))));
     }
-    const nlohmann::json provenance = {{"extractor_digest", DigestOfFile(extractor_)},
+    const nlohmann::json network = NetworkConfigOf(SafetensorsFile(extractor_));
+    const nlohmann::json provenance = {{"protocol", network.value("model_type", std::string("unknown"))},
+                                       {"extractor_digest", DigestOfFile(extractor_)},
                                        {"images_digest", DigestOf(BytesOf(set_of_images.images))},
                                        {"num_images", count}};
     WriteReference(output_, {GaussianOf(statistics), provenance.dump()});

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "lcsc/config/evaluation_options.h"
+#include "lcsc/model/network.h"
 #include "lcsc/search/candidate.h"
 #include "lcsc/service/search_run.h"
 
@@ -15,6 +16,14 @@ nlohmann::json ScoreJson(const EvaluatedCandidate* member);
 
 // "noise seed 1, 2000 samples": named wherever a score is printed.
 std::string NoiseText(const EvaluationOptions& options);
+
+// "extractor F (digest ...), reference R (digest ...)": what a distance was measured with and against.
+std::string MeasureText(const EvaluationOptions& options);
+// The same as {"protocol", "extractor", "extractor_digest", "reference", "reference_digest"}.
+nlohmann::json MeasureJson(const EvaluationOptions& options);
+
+// Throws ConfigError when the network's images are neither gray nor RGB, so that no PNG can show them.
+void CheckDrawable(const Denoiser& network, const std::string& option);
 
 // "EMA 0.9987", "last checkpoint" or "candidate 17".
 std::string CandidateText(const Candidate& candidate);

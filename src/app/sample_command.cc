@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "app/command.h"
+#include "app/report.h"
 #include "lcsc/base/progress.h"
 #include "lcsc/comm/group.h"
 #include "lcsc/io/npz.h"
@@ -35,6 +36,7 @@ class SampleCommand : public Command {
     if (output_.empty() && grid_.empty()) throw ConfigError("sample: expected --output or --grid, found neither");
     SetArithmeticThreads(ThreadsPerRank({}, file_.run.threads));
     const auto network = LoadDenoiser(weights_);
+    if (!grid_.empty()) CheckDrawable(*network, "--grid");
     const at::Tensor images = Draw(*network);
     if (!output_.empty()) WriteNpz(output_, {{"arr_0", images.permute({0, 2, 3, 1}).contiguous()}});
     if (!grid_.empty()) WritePng(grid_, ImageGrid(images.slice(0, 0, std::min(grid_images_, images.size(0))), {}));

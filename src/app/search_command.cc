@@ -1,9 +1,9 @@
 #include <cstdio>
 
 #include "app/command.h"
+#include "app/identity.h"
 #include "app/report.h"
-#include "app/searched_trajectory.h"
-#include "lcsc/base/digest.h"
+#include "lcsc/base/stop_signal.h"
 #include "lcsc/search/evolution.h"
 #include "lcsc/service/candidate_evaluator.h"
 #include "lcsc/service/evaluation_service.h"
@@ -11,18 +11,6 @@
 
 namespace lcsc {
 namespace {
-
-// Options and the contents of the files that scores depend on, whatever the files are called.
-RunIdentity IdentityOf(const OptionSet& set, const EvaluationOptions& options, const Trajectory& trajectory) {
-  RunIdentity identity;
-  for (const auto& [key, value, is_identity] : set.ResolvedValues()) {
-    if (is_identity) identity[key] = value;
-  }
-  identity[kTrajectoryDigestKey] = trajectory.Digest();
-  identity["digest of evaluation.extractor"] = DigestOfFile(options.extractor);
-  identity["digest of evaluation.reference"] = DigestOfFile(options.reference);
-  return identity;
-}
 
 class SearchCommand : public Command {
  public:
@@ -38,6 +26,7 @@ class SearchCommand : public Command {
   }
 
   ExitCode Run(const World& world, OptionSet& set) override {
+    InstallStopSignals();
     AgreeOnSetUp(world, [&] { SetUp(world, set); });
     SearchSummary summary;
     RunEvaluationService(
@@ -61,7 +50,7 @@ class SearchCommand : public Command {
     const Trajectory trajectory = ReadTrajectory(file_.evaluation.trajectory);
     // Ranks that read parts of rows cannot check the rows' digests themselves.
     if (file_.run.group_size > 1) VerifyTrajectory(trajectory.folder);
-    identity_ = IdentityOf(set, file_.evaluation, trajectory);
+    identity_ = SearchIdentity(set, file_.evaluation, trajectory);
     strategy_ = std::make_unique<Evolution>(file_.search, trajectory.steps);
     directory_ = std::make_unique<RunDirectory>(RunDirectory::Create(file_.run.directory));
     if (const auto snapshot = directory_->ReadSnapshot()) {
@@ -73,10 +62,14 @@ class SearchCommand : public Command {
     const EvaluatedCandidate* best = BestOf(summary.population);
     const EvaluatedCandidate* best_ema = BestOf(summary.population, /*only_ema=*/true);
     if (json_) {
-      nlohmann::json json = {{"evaluations", summary.evaluations},   {"seconds", summary.seconds},
-                             {"run", directory_->folder().string()}, {"interrupted", summary.interrupted},
-                             {"utilisation", summary.utilisation},   {"num_samples", file_.evaluation.num_samples},
-                             {"seed", file_.evaluation.seed}};
+      nlohmann::json json = MeasureJson(file_.evaluation);
+      json.update({{"evaluations", summary.evaluations},
+                   {"seconds", summary.seconds},
+                   {"run", directory_->folder().string()},
+                   {"interrupted", summary.interrupted},
+                   {"utilisation", summary.utilisation},
+                   {"num_samples", file_.evaluation.num_samples},
+                   {"seed", file_.evaluation.seed}});
       json["best_score"] = ScoreJson(best);
       json["best_candidate"] = best == nullptr ? nlohmann::json() : nlohmann::json(best->candidate.id);
       json["best_ema_score"] = ScoreJson(best_ema);

@@ -60,7 +60,7 @@ class StatusCommand : public Command {
   }
 
   std::string Text(const PopulationSnapshot& snapshot) const {
-    const auto identity = [&](const char* key) {
+    const auto identity = [&](const std::string& key) {
       const auto entry = snapshot.identity.find(key);
       return entry == snapshot.identity.end() ? std::string("?") : entry->second;
     };
@@ -75,6 +75,9 @@ class StatusCommand : public Command {
     table.AddRow({"best EMA", score(BestOf(snapshot.population, /*only_ema=*/true))});
     table.AddRow({"scores are", fmt::format("FID, search noise seed {}, {} samples", identity("evaluation.seed"),
                                             identity("evaluation.num_samples"))});
+    for (const char* file : {"extractor", "reference"}) {
+      table.AddRow({fmt::format("{} digest", file), identity(fmt::format("digest of evaluation.{}", file))});
+    }
     table.AddRow({"time", FormatDuration(snapshot.seconds)});
     table.AddRow({"workers busy", fmt::format("{:.0f}%", 100 * snapshot.utilisation)});
     table.AddRow(

@@ -2,6 +2,7 @@
 
 #include "app/command.h"
 #include "lcsc/base/progress.h"
+#include "lcsc/base/stop_signal.h"
 #include "lcsc/base/table.h"
 #include "lcsc/train/train.h"
 
@@ -23,6 +24,7 @@ class TrainCommand : public Command {
 
   ExitCode Run(const World& world, OptionSet& set) override {
     if (world.world_rank != 0) return ExitCode::kDone;
+    InstallStopSignals();
     for (const char* key : {"train.images", "train.network", "train.output"}) set.Require(key);
     const TrainReport report = Train(file_.train);
     std::fputs((json_ ? Json(report).dump() + "\n" : Text(report)).c_str(), stdout);

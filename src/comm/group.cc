@@ -1,7 +1,6 @@
 #include "lcsc/comm/group.h"
 
 #include <sched.h>
-#include <unistd.h>
 
 #include <algorithm>
 
@@ -39,15 +38,13 @@ std::unique_ptr<Collective> JoinWorld(const World& world) {
   return std::make_unique<MpiCollective>(communicator);
 }
 
-int ThreadsPerRank(const World& world, std::int64_t requested) {
+int ThreadsPerRank(const World& world, std::int64_t requested, RankZero rank_zero) {
   if (requested > 0) return static_cast<int>(requested);
   cpu_set_t allowed;
   CPU_ZERO(&allowed);
   const int usable = sched_getaffinity(0, sizeof allowed, &allowed) == 0 ? CPU_COUNT(&allowed) : 1;
-  const bool bound = usable < static_cast<int>(::sysconf(_SC_NPROCESSORS_ONLN));
-  if (bound || world.world_size == 1) return usable;
-  const bool with_master = world.world_rank - world.node_local_rank == 0;
-  const int sharing = std::max(1, world.node_local_size - (with_master ? 1 : 0));
+  const bool master_idles = world.world_size > 1 && world.shares_with_master && rank_zero == RankZero::kMaster;
+  const int sharing = std::max(1, world.ranks_sharing_cores - (master_idles ? 1 : 0));
   return std::max(1, usable / sharing);
 }
 

@@ -1,8 +1,12 @@
 #include "lcsc/comm/mpi_session.h"
 
+#include <sched.h>
+
 #include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <thread>
+#include <vector>
 
 namespace lcsc {
 namespace {
@@ -27,7 +31,7 @@ SetUpResult RunSetUp(const std::function<void()>& set_up) {
   } catch (const Error& error) {
     return {error.what(), static_cast<int>(error.exit_code())};
   } catch (const std::exception& error) {
-    return {error.what(), static_cast<int>(ExitCode::kFailed)};
+    return {FirstLine(error), static_cast<int>(ExitCode::kFailed)};
   }
 }
 
@@ -49,6 +53,31 @@ bool LaunchedByMpi() {
   return false;
 }
 
+namespace {
+
+// Fills in with whom this rank shares its cores: the ranks of its node with the same affinity mask.
+void CompareAffinity(MPI_Comm node, World& world) {
+  struct RankCores {
+    int world_rank;
+    cpu_set_t cores;
+  };
+  RankCores own{};
+  own.world_rank = world.world_rank;
+  CPU_ZERO(&own.cores);
+  sched_getaffinity(0, sizeof own.cores, &own.cores);
+  std::vector<RankCores> all(static_cast<std::size_t>(world.node_local_size));
+  LCSC_MPI_CHECK(MPI_Allgather(&own, sizeof own, MPI_BYTE, all.data(), sizeof own, MPI_BYTE, node));
+  world.ranks_sharing_cores = 0;
+  world.shares_with_master = false;
+  for (const RankCores& other : all) {
+    if (CPU_EQUAL(&other.cores, &own.cores) == 0) continue;
+    ++world.ranks_sharing_cores;
+    if (other.world_rank == 0) world.shares_with_master = true;
+  }
+}
+
+}  // namespace
+
 World StartMpi(int* argc, char*** argv) {
   World world;
   if (!LaunchedByMpi()) return world;
@@ -61,6 +90,7 @@ World StartMpi(int* argc, char*** argv) {
   LCSC_MPI_CHECK(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, world.world_rank, MPI_INFO_NULL, &node));
   LCSC_MPI_CHECK(MPI_Comm_rank(node, &world.node_local_rank));
   LCSC_MPI_CHECK(MPI_Comm_size(node, &world.node_local_size));
+  CompareAffinity(node, world);
   LCSC_MPI_CHECK(MPI_Comm_free(&node));
   return world;
 }
@@ -70,6 +100,7 @@ void FinishMpi() {
 }
 
 void AbortMpi(int exit_code) {
+  std::fflush(nullptr);
   if (Initialised()) MPI_Abort(MPI_COMM_WORLD, exit_code);
   std::_Exit(exit_code);
 }

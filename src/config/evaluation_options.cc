@@ -20,10 +20,10 @@ void AddEvaluationOptions(OptionSet& set, EvaluationOptions& options) {
           &options.batch_size, {1, 1'000'000});
   set.AddChoice(text("sampler", "",
                      "consistency: one step, or several with consistency_sigmas; karras-heun: Heun's "
-                     "method on the Karras grid"),
-                &options.sampler, {"consistency", "karras-heun"});
-  set.Add(text("steps", "steps", "steps of karras-heun; 2 * steps - 1 function evaluations"), &options.steps,
-          {1, 10000});
+                     "method on the Karras grid, images clamped; edm-heun: EDM's, in float64"),
+                &options.sampler, {"consistency", "karras-heun", "edm-heun"});
+  set.Add(text("steps", "steps", "steps of Heun's method; 2 * steps - 1 function evaluations"), &options.steps,
+          {2, 10000});
   set.Add(text("consistency_sigmas", "sigma",
                "noise levels of the consistency sampler's steps after the first, "
                "descending; none is one-step sampling"),

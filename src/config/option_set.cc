@@ -39,6 +39,9 @@ T ParseNumber(const std::string& value, const Bounds<T>& bounds, const std::stri
   return number;
 }
 
+// A '|' would end the cell of a Markdown table.
+std::string MarkdownCell(const std::string& text) { return boost::algorithm::replace_all_copy(text, "|", "\\|"); }
+
 std::vector<std::string> SplitCommas(const std::string& value) {
   std::vector<std::string> parts;
   boost::algorithm::split(parts, value, [](char c) { return c == ','; });
@@ -236,8 +239,9 @@ std::string OptionSet::MarkdownRows(const std::string& section) const {
     if (option.text.section != section) continue;
     const std::string name = section.empty() ? "--" + FlagOf(option) : option.text.name;
     const std::string value = option.is_switch ? "off" : option.default_value;
-    rows += fmt::format("| `{}` | {} | {} | {} | {} |\n", name, value.empty() ? "none" : "`" + value + "`",
-                        option.is_switch ? "a switch" : option.range, option.text.unit, option.text.help);
+    rows += fmt::format("| `{}` | {} | {} | {} | {} |\n", name,
+                        value.empty() ? "none" : fmt::format("`{}`", MarkdownCell(value)),
+                        option.is_switch ? "a switch" : option.range, option.text.unit, MarkdownCell(option.text.help));
   }
   return rows;
 }

@@ -62,6 +62,8 @@ void CheckRow(const std::vector<int>& row, std::size_t expected_size, const std:
   }
   const auto bad = std::find_if(row.begin(), row.end() - 1, [](int v) { return v < 0 || v > kMaxGray; });
   if (bad != row.end() - 1) throw InputError("{}: expected gray values from 0 to {}, found {}", where, kMaxGray, *bad);
+  if (row.back() < 0)
+    throw InputError("{}: expected a label of at least 0 in the last column, found {}", where, row.back());
 }
 
 ImageSet ReadCsv(const fs::path& path) {

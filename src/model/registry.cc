@@ -8,6 +8,11 @@
 namespace lcsc {
 namespace {
 
+void CheckProbability(const char* key, double value) {
+  if (value >= 0 && value < 1) return;
+  throw ConfigError("network JSON: {}: expected a number in [0, 1), found {}", key, value);
+}
+
 constexpr const char* kConfigKey = "config";
 
 SongUNetOptions ReadSongUNet(JsonReader& json) {
@@ -34,6 +39,8 @@ SongUNetOptions ReadSongUNet(JsonReader& json) {
   options.decoder_type = json.GetChoice<DecoderType>(
       "decoder_type", {{"standard", DecoderType::kStandard}, {"skip", DecoderType::kSkip}}, options.decoder_type);
   options.resample_filter = json.Get("resample_filter", options.resample_filter);
+  CheckProbability("dropout", options.dropout);
+  CheckProbability("label_dropout", options.label_dropout);
   return options;
 }
 
@@ -42,6 +49,9 @@ PreconditionOptions ReadPrecondition(JsonReader& json) {
   const auto precond = json.Require<std::string>("precond");
   PreconditionOptions options;
   options.sigma_data = json.Get("sigma_data", options.sigma_data);
+  if (!(options.sigma_data > 0)) {
+    throw ConfigError("network JSON: sigma_data: expected a number above 0, found {}", options.sigma_data);
+  }
   if (precond == "ConsistencyPrecond") {
     options.sigma_boundary = json.Get("sigma_min", kConsistencySigmaMin);
   } else if (precond != "EDMPrecond") {

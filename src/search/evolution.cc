@@ -25,6 +25,11 @@ Evolution::Evolution(const SearchOptions& options, std::vector<std::int64_t> ste
       steps_(std::move(steps)),
       ema_rates_(options.ema_rates.empty() ? DefaultEmaRates(steps_) : options.ema_rates) {
   LCSC_CHECK(steps_.size() >= 2);
+  constexpr std::int64_t kMaxEvaluations = std::int64_t{1} << 32;  // a candidate's id indexes its random stream
+  if (planned_evaluations() >= kMaxEvaluations) {
+    throw ConfigError("search.epochs x search.children: expected fewer than {} evaluations, found {}", kMaxEvaluations,
+                      planned_evaluations());
+  }
   for (const double rate : ema_rates_) {
     if (rate >= 1) throw ConfigError("search.ema_rates: expected rates in [0, 1), found {}", rate);
   }

@@ -34,6 +34,7 @@ CandidateEvaluator::CandidateEvaluator(const EvaluationOptions& options, Collect
   network_ = MakeDenoiser(nlohmann::json::parse(trajectory.network_json));
   BindFlatWeights(*network_, trajectory.table, weights_, trajectory.carried, options.trajectory);
   network_->eval();
+  scorer_.CheckFits(*network_);
 }
 
 Outcome CandidateEvaluator::Evaluate(const Candidate& candidate) {

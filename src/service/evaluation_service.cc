@@ -3,6 +3,7 @@
 #include <map>
 
 #include "lcsc/base/error.h"
+#include "lcsc/base/stop_signal.h"
 #include "lcsc/model/threads.h"
 
 namespace lcsc {
@@ -34,10 +35,11 @@ void RunEvaluationService(const World& world, const RunOptions& run, const Evalu
   }
   GroupPool pool({.layout = layout, .queue_depth = static_cast<int>(run.queue_depth)});
   task(pool);
-  // A group in the middle of a long evaluation is not waited for: after SIGTERM a launcher kills its ranks within a
-  // second.
-  constexpr double kDrainSeconds = 0.5;
-  if (!pool.Close(kDrainSeconds)) AbortMpi(static_cast<int>(ExitCode::kInterrupted));
+  // After SIGTERM a launcher kills its ranks within a second: a group in the middle of an evaluation is not waited for.
+  constexpr double kDrainSeconds = 60, kStoppedDrainSeconds = 0.5;
+  if (pool.Close(StopRequested() ? kStoppedDrainSeconds : kDrainSeconds)) return;
+  if (StopRequested()) AbortMpi(static_cast<int>(ExitCode::kInterrupted));
+  throw CommError("a group of workers did not answer within {} s after the last evaluation", kDrainSeconds);
 }
 
 std::vector<Outcome> EvaluateAll(EvaluationPool& pool, const std::vector<Candidate>& candidates,

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cmath>
 #include <limits>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "lcsc/base/digest.h"
@@ -41,7 +42,7 @@ void MarkNonFinite(FeatureStatistics& statistics) { statistics.packed()[0] = std
 void CheckExtractorOf(const ReferenceFile& reference, const EvaluationOptions& options) {
   if (reference.provenance_json.empty()) return;
   const auto provenance = nlohmann::json::parse(reference.provenance_json, nullptr, /*allow_exceptions=*/false);
-  if (!provenance.is_object() || !provenance.contains("extractor_digest")) return;
+  if (!provenance.is_object() || !provenance.value("extractor_digest", nlohmann::json()).is_string()) return;
   const std::string expected = provenance["extractor_digest"].get<std::string>();
   const std::string found = DigestOfFile(options.extractor);
   if (expected != found) {
@@ -56,13 +57,15 @@ void CheckExtractorOf(const ReferenceFile& reference, const EvaluationOptions& o
 }  // namespace
 
 SamplerOptions SamplerOf(const EvaluationOptions& options) {
-  SamplerOptions sampler{
-      .kind = options.sampler == "karras-heun" ? SamplerKind::kKarrasHeun : SamplerKind::kConsistency,
-      .sigma_min = options.sigma_min,
-      .sigma_max = options.sigma_max,
-      .rho = options.rho,
-      .consistency_sigmas = options.consistency_sigmas,
-      .steps = static_cast<int>(options.steps)};
+  static const std::map<std::string, SamplerKind> kinds = {{"consistency", SamplerKind::kConsistency},
+                                                           {"karras-heun", SamplerKind::kKarrasHeun},
+                                                           {"edm-heun", SamplerKind::kEdmHeun}};
+  SamplerOptions sampler{.kind = kinds.at(options.sampler),
+                         .sigma_min = options.sigma_min,
+                         .sigma_max = options.sigma_max,
+                         .rho = options.rho,
+                         .consistency_sigmas = options.consistency_sigmas,
+                         .steps = static_cast<int>(options.steps)};
   if (sampler.sigma_min >= sampler.sigma_max) {
     throw ConfigError("evaluation.sigma_min: expected less than sigma_max = {}, found {}", sampler.sigma_max,
                       sampler.sigma_min);
@@ -110,6 +113,17 @@ Scorer::Scorer(const EvaluationOptions& options, Collective& group) : options_(o
   if (group_.IsLeader()) reference_ = std::make_unique<FrechetReference>(reference.statistics);
 }
 
+void Scorer::CheckFits(const Denoiser& network) {
+  const c10::InferenceMode no_gradients;
+  const std::int64_t channels = network.img_channels(), resolution = network.img_resolution();
+  try {
+    extractor_->Features(at::zeros({1, channels, resolution, resolution}, at::kByte));
+  } catch (const std::exception&) {
+    throw ConfigError("evaluation.extractor {}: expected an extractor that takes the network's images [{}, {}, {}]",
+                      options_.extractor, channels, resolution, resolution);
+  }
+}
+
 Outcome Scorer::ScoreNetwork(Denoiser& network, const StageSeconds& seconds) {
   const c10::InferenceMode no_gradients;
   StageSeconds stages = seconds;
@@ -153,7 +167,7 @@ Outcome Scorer::ReduceAndCompare(FeatureStatistics& statistics, StageSeconds sec
     if (!statistics.IsFinite()) throw MetricError("non-finite images or features");
     outcome.score = reference_->Distance(GaussianOf(statistics));
   } catch (const std::exception& error) {
-    outcome.failure = error.what();
+    outcome.failure = FirstLine(error);
   }
   if (outcome.score && !std::isfinite(*outcome.score)) {
     outcome = {.score = {}, .failure = "non-finite distance", .seconds = {}};

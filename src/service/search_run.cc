@@ -46,6 +46,8 @@ class Session {
 
   SearchSummary Run() {
     Resume();
+    if (strategy_.Finished()) return Summary(earlier_utilisation_);
+    Publish(RunState::kRunning);
     Progress progress({.title = "search",
                        .unit = "evaluations",
                        .total = strategy_.planned_evaluations(),
@@ -62,19 +64,25 @@ class Session {
       progress.Update(static_cast<std::int64_t>(population_.size()), Detail());
     }
     Publish(strategy_.Finished() ? RunState::kDone : RunState::kInterrupted);
-    return {.interrupted = !strategy_.Finished(),
-            .evaluations = static_cast<std::int64_t>(population_.size()),
-            .seconds = Seconds(),
-            .utilisation = pool_.Utilisation(),
-            .population = strategy_.Population()};
+    if (!strategy_.Finished()) spdlog::info("{}: stopped after a clean snapshot", StopSignalName());
+    return Summary(pool_.Utilisation());
   }
 
  private:
+  SearchSummary Summary(double utilisation) const {
+    return {.interrupted = !strategy_.Finished(),
+            .evaluations = static_cast<std::int64_t>(population_.size()),
+            .seconds = Seconds(),
+            .utilisation = utilisation,
+            .population = strategy_.Population()};
+  }
+
   void Resume() {
     const auto snapshot = directory_.ReadSnapshot();
     if (!snapshot) return;
     strategy_.Restore(snapshot->population);
     earlier_seconds_ = snapshot->seconds;
+    earlier_utilisation_ = snapshot->utilisation;
     population_ = snapshot->population;
     spdlog::info("resuming {}: {} of {} evaluations are done", directory_.folder().string(), population_.size(),
                  strategy_.planned_evaluations());
@@ -117,6 +125,7 @@ class Session {
   Clock::time_point start_ = Clock::now();
   Clock::time_point last_publish_ = start_;
   double earlier_seconds_ = 0;
+  double earlier_utilisation_ = 0;
   std::map<std::int64_t, Candidate> in_flight_;
   std::vector<EvaluatedCandidate> population_;  // in the order in which outcomes came
 };

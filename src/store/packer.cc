@@ -4,6 +4,7 @@
 #include <cmath>
 #include <fstream>
 #include <limits>
+#include <regex>
 #include <span>
 
 #include "checkpoint.h"
@@ -31,7 +32,11 @@ void CheckOptions(const PackOptions& options) {
   }
 }
 
-bool IsOurs(const std::string& name) { return name.starts_with("shard-") || name.starts_with(kManifestName); }
+// The names that this packer gives, finished or not; never a user's own file.
+bool IsOurs(const std::string& name) {
+  static const std::regex ours(R"((shard-\d{5,}\.h5|manifest\.h5)(\.tmp-\d+)?)");
+  return std::regex_match(name, ours);
+}
 
 // The folder must be absent, or hold nothing but a trajectory or what a killed packer left.
 void CheckOutput(const fs::path& output) {

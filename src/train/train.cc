@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <fstream>
 #include <memory>
 
@@ -221,6 +222,21 @@ TrainReport Train(const TrainOptions& options) {
   return Training(options).Run();
 }
 
+namespace {
+
+// In float32 t - r would become 0, and the loss not a number.
+void CheckGapStaysAbove0(const TrainOptions& options) {
+  constexpr double kLargestShrinking = 1e6;
+  const double stages =
+      std::ceil(static_cast<double>(options.tuning_iterations) / static_cast<double>(options.tuning_d));
+  if (std::pow(options.tuning_q, stages) <= kLargestShrinking) return;
+  throw ConfigError(
+      "train.tuning_d: expected tuning_q^(tuning_iterations / tuning_d) of at most {:g}, found {}^{}; raise it",
+      kLargestShrinking, options.tuning_q, stages);
+}
+
+}  // namespace
+
 std::vector<std::int64_t> CheckpointSteps(const TrainOptions& options) {
   const std::int64_t last = options.tuning_iterations;
   const std::int64_t first = last - (options.checkpoints - 1) * options.checkpoint_interval;
@@ -230,6 +246,7 @@ std::vector<std::int64_t> CheckpointSteps(const TrainOptions& options) {
         "train.tuning_iterations is {}: raise it, or save fewer or closer checkpoints",
         options.checkpoints, options.checkpoint_interval, last - first, last);
   }
+  CheckGapStaysAbove0(options);
   std::vector<std::int64_t> steps;
   for (std::int64_t step = first; step <= last; step += options.checkpoint_interval) steps.push_back(step);
   return steps;

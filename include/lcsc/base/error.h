@@ -44,6 +44,9 @@ using IoError = TaggedError<ExitCode::kFailed, 3>;
 using DeviceError = TaggedError<ExitCode::kFailed, 4>;
 using CommError = TaggedError<ExitCode::kFailed, 5>;
 
+// The first line of an exception's text: LibTorch's exceptions carry a stack trace behind it.
+std::string FirstLine(const std::exception& error);
+
 // A broken invariant: a mistake of ours, never of the user's. Always checked, also in release builds.
 class InvariantError : public std::logic_error {
  public:

@@ -3,7 +3,8 @@
 
 namespace lcsc {
 
-// Installs the handlers. Call once, after MPI is initialised. A second SIGINT ends the program at once.
+// Installs the handlers: for commands that look at the flag. Call once, after MPI is initialised. A second SIGINT ends
+// the program at once.
 void InstallStopSignals();
 // True once a stop was asked for. Safe from any thread.
 bool StopRequested();

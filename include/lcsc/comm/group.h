@@ -24,8 +24,11 @@ std::unique_ptr<Collective> JoinGroup(const World& world, const GroupLayout& lay
 // All ranks, the first as leader, as one group; one rank alone gets the local form. Collective.
 std::unique_ptr<Collective> JoinWorld(const World& world);
 
-// Arithmetic threads for this rank: `requested` if > 0, else the cores this process may use, shared with the other
-// ranks of its node unless the launcher has bound each to its own cores. The master (of several ranks) needs none.
-int ThreadsPerRank(const World& world, std::int64_t requested);
+// Whether rank 0 of several computes or only hands out work.
+enum class RankZero { kMaster, kWorks };
+
+// Arithmetic threads for this rank: `requested` if > 0, else the cores that this process may use, divided by the ranks
+// that compute on the same cores.
+int ThreadsPerRank(const World& world, std::int64_t requested, RankZero rank_zero = RankZero::kMaster);
 
 }  // namespace lcsc

@@ -22,6 +22,10 @@ struct World {
   int world_size = 1;
   int node_local_rank = 0;
   int node_local_size = 1;
+  // Ranks of this node, this one included, that may use exactly the cores that this one may use.
+  int ranks_sharing_cores = 1;
+  // Whether rank 0 is one of them.
+  bool shares_with_master = true;
 };
 
 // Initialises MPI when a launcher started us, with errors returned (not fatal) and threads funnelled. Call once.

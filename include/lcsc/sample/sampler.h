@@ -1,4 +1,4 @@
-// Samplers: noise -> images. Names and grids as consistency_models and EDM define them (compat: fixtures cm_sampler).
+// Samplers: noise -> images. Names and grids as consistency_models and EDM define them.
 #pragma once
 
 #include <ATen/ATen.h>

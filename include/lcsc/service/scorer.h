@@ -30,6 +30,9 @@ class Scorer {
   // Loads the extractor and the reference and checks that they belong together. Throws InputError, MetricError.
   Scorer(const EvaluationOptions& options, Collective& group);
 
+  // Throws ConfigError when the extractor does not take the network's images.
+  void CheckFits(const Denoiser& network);
+
   // The Fréchet distance of num_samples images that the network draws. Collective over the group; the score is on the
   // leader, the others' outcome is empty. Non-finite images or statistics are a failed outcome, not an error.
   // `seconds`: what the stages before took.

@@ -15,7 +15,7 @@ struct PackOptions {
   std::filesystem::path output;                 // folder; made, or appended to
   StorageType storage = StorageType::kFloat32;  // of the deltas: 2 bytes a parameter and checkpoint for f16 and bf16
   std::int64_t shard_elements = std::int64_t{1} << 28;  // parameters per shard file: 1 GiB a row in float32
-  std::int64_t segment_checkpoints = 32;                // checkpoints per shard file: what a killed packer does again
+  std::int64_t segment_checkpoints = 8;                 // checkpoints per shard file: what a killed packer does again
   std::string buffers_regex = R"((^|\.)(running_mean|running_var)$)";  // floating-point tensors that are not merged
   std::optional<std::filesystem::path> network;  // JSON file; default: `__metadata__.config` of the first checkpoint
 };

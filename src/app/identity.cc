@@ -1,0 +1,52 @@
+#include "app/identity.h"
+
+#include "lcsc/base/digest.h"
+#include "lcsc/base/error.h"
+
+namespace lcsc {
+namespace {
+
+constexpr const char* kTrajectoryDigestKey = "digest of evaluation.trajectory";
+
+RunIdentity IdentityOptions(const OptionSet& set, const std::string& prefix) {
+  RunIdentity identity;
+  for (const auto& [key, value, is_identity] : set.ResolvedValues()) {
+    if (is_identity && key.starts_with(prefix)) identity[key] = value;
+  }
+  return identity;
+}
+
+RunIdentity WithDigests(RunIdentity identity, const EvaluationOptions& options, const Trajectory& trajectory) {
+  identity[kTrajectoryDigestKey] = trajectory.Digest();
+  identity["digest of evaluation.extractor"] = DigestOfFile(options.extractor);
+  identity["digest of evaluation.reference"] = DigestOfFile(options.reference);
+  return identity;
+}
+
+}  // namespace
+
+RunIdentity EvaluationIdentity(const OptionSet& set, const EvaluationOptions& options, const Trajectory& trajectory) {
+  return WithDigests(IdentityOptions(set, "evaluation."), options, trajectory);
+}
+
+RunIdentity SearchIdentity(const OptionSet& set, const EvaluationOptions& options, const Trajectory& trajectory) {
+  return WithDigests(IdentityOptions(set, ""), options, trajectory);
+}
+
+void CheckSearchedTrajectory(const RunIdentity& run, const Trajectory& trajectory, const std::string& folder) {
+  const auto searched = run.find(kTrajectoryDigestKey);
+  const std::string found = trajectory.Digest();
+  if (searched == run.end() || searched->second == found) return;
+  throw InputError("{}: expected the trajectory of digest {} that the run searched, found {} of digest {}", folder,
+                   searched->second, trajectory.folder.string(), found);
+}
+
+void CheckSameScores(const RunIdentity& run, const RunIdentity& present, const std::string& folder) {
+  RunIdentity shared;
+  for (const auto& [key, value] : present) {
+    if (run.contains(key)) shared[key] = run.at(key);
+  }
+  CheckSameIdentity(shared, present, folder);
+}
+
+}  // namespace lcsc
