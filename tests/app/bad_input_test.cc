@@ -220,6 +220,13 @@ TEST_F(BadInputTest, ARunOfAnotherTrajectory) {
                 {Path("run-of-f32"), "digest of evaluation.trajectory"});
 }
 
+TEST_F(BadInputTest, BaselinesUnderOtherOptionsThanTheRuns) {
+  ASSERT_EQ(RunCommand(Lcsc(project_->Search("run-for-baselines"))).exit_code, 0);
+  const Arguments other = {"--set", "evaluation.num_samples=31"};
+  ExpectRefused(Lcsc(Arguments{"baselines", Path("run-for-baselines")} + other),
+                {Path("run-for-baselines"), "evaluation.num_samples", "'31'"});
+}
+
 TEST_F(BadInputTest, ADamagedPopulation) {
   ASSERT_EQ(RunCommand(Lcsc(project_->Search("damaged-run"))).exit_code, 0);
   const std::string population = Path("damaged-run/population.h5");

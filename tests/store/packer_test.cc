@@ -173,6 +173,18 @@ TEST(PackTest, StartsAnewWhereAPackerWasKilledBeforeItsFirstManifest) {
   EXPECT_NO_THROW(VerifyTrajectory(folder.output()));
 }
 
+TEST(PackTest, AFolderOfTheUsersOwnFilesIsRefusedAndLeftAlone) {
+  for (const char* prefix : {"shard-0000", "manifest.h5-"}) {
+    CheckpointFolder folder;
+    for (std::int64_t i = 0; i < 3; ++i) folder.Write(prefix + std::to_string(i) + ".safetensors", i);
+    PackOptions options = folder.Options();
+    const fs::path home = fs::path(options.checkpoints).parent_path();
+    options.output = home;
+    EXPECT_THAT(RefusalOf(options), HasSubstr("expected a trajectory or an empty folder"));
+    EXPECT_EQ(std::distance(fs::directory_iterator(home), {}), 3);
+  }
+}
+
 TEST(PackTest, PackingTheSameAgainChangesNothing) {
   CheckpointFolder folder;
   folder.WriteSteps(0, 3);
