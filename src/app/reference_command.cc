@@ -7,6 +7,7 @@
 #include "lcsc/base/table.h"
 #include "lcsc/comm/group.h"
 #include "lcsc/io/image_set.h"
+#include "lcsc/io/safetensors.h"
 #include "lcsc/metric/frechet.h"
 #include "lcsc/model/registry.h"
 #include "lcsc/model/threads.h"

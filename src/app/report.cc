@@ -6,6 +6,7 @@
 #include "lcsc/base/error.h"
 #include "lcsc/base/progress.h"
 #include "lcsc/base/table.h"
+#include "lcsc/io/safetensors.h"
 #include "lcsc/model/registry.h"
 
 namespace lcsc {

@@ -198,37 +198,9 @@ std::string MakeHeader(const NamedTensors& tensors, const std::map<std::string, 
   return text;
 }
 
-struct TypePair {
-  DataType ours;
-  at::ScalarType torch;
-};
-constexpr std::array<TypePair, 10> kTypePairs = {{
-    {DataType::kFloat64, at::kDouble},
-    {DataType::kFloat32, at::kFloat},
-    {DataType::kFloat16, at::kHalf},
-    {DataType::kBFloat16, at::kBFloat16},
-    {DataType::kInt64, at::kLong},
-    {DataType::kInt32, at::kInt},
-    {DataType::kInt16, at::kShort},
-    {DataType::kInt8, at::kChar},
-    {DataType::kUInt8, at::kByte},
-    {DataType::kBool, at::kBool},
-}};
-
 }  // namespace
 
-DataType DataTypeOf(const at::Tensor& tensor) {
-  const auto* pair = std::ranges::find(kTypePairs, tensor.scalar_type(), &TypePair::torch);
-  if (pair == kTypePairs.end()) {
-    throw InputError("tensors of type {} are not supported; expected a real floating-point, integer or bool type",
-                     c10::toString(tensor.scalar_type()));
-  }
-  return pair->ours;
-}
-
-at::ScalarType ScalarTypeOf(DataType type) { return std::ranges::find(kTypePairs, type, &TypePair::ours)->torch; }
-
-SafetensorsFile::SafetensorsFile(fs::path path) : path_(std::move(path)) {
+SafetensorsFile::SafetensorsFile(fs::path path) : TensorFile(std::move(path)) {
   const HeaderText text = ReadHeaderText(path_);
   const json header = ParseHeader(path_, text.json);
   metadata_ = ParseMetadata(path_, header);
@@ -244,20 +216,13 @@ SafetensorsFile::SafetensorsFile(fs::path path) : path_(std::move(path)) {
   }
 }
 
-bool SafetensorsFile::Contains(const std::string& name) const {
-  return std::ranges::binary_search(entries_, name, {}, &TensorEntry::name);
-}
-
 at::Tensor SafetensorsFile::Read(const std::string& name) const {
-  const auto entry = std::ranges::lower_bound(entries_, name, {}, &TensorEntry::name);
-  if (entry == entries_.end() || entry->name != name) {
-    throw InputError("{}: expected a tensor \"{}\", found none of that name among {}", path_.string(), name,
-                     entries_.size());
-  }
-  const ByteRange range = ranges_[static_cast<std::size_t>(entry - entries_.begin())];
+  const std::size_t index = IndexOf(name);
+  const TensorEntry& entry = entries_[index];
+  const ByteRange range = ranges_[index];
   // A byte other than 0 and 1 must never be looked at as a bool.
-  const bool is_bool = entry->type == DataType::kBool;
-  const at::Tensor tensor = at::empty(entry->shape, is_bool ? at::kByte : ScalarTypeOf(entry->type));
+  const bool is_bool = entry.type == DataType::kBool;
+  const at::Tensor tensor = at::empty(entry.shape, is_bool ? at::kByte : ScalarTypeOf(entry.type));
   std::ifstream file = OpenForReading(path_);
   file.seekg(static_cast<std::streamoff>(range.begin));
   if (!file.read(static_cast<char*>(tensor.data_ptr()), static_cast<std::streamsize>(range.end - range.begin))) {
@@ -266,12 +231,7 @@ at::Tensor SafetensorsFile::Read(const std::string& name) const {
   return is_bool ? tensor.to(at::kBool) : tensor;
 }
 
-NamedTensors ReadSafetensors(const fs::path& path) {
-  const SafetensorsFile file(path);
-  NamedTensors tensors;
-  for (const TensorEntry& entry : file.entries()) tensors[entry.name] = file.Read(entry.name);
-  return tensors;
-}
+NamedTensors ReadSafetensors(const fs::path& path) { return SafetensorsFile(path).ReadAll(); }
 
 void WriteSafetensors(const fs::path& path, const NamedTensors& tensors,
                       const std::map<std::string, std::string>& metadata) {

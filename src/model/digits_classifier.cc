@@ -42,6 +42,11 @@ at::Tensor DigitsClassifier::Features(const at::Tensor& images) {
   return SiluInto(feature_->Forward(x.flatten(1)));
 }
 
+Extraction DigitsClassifier::Extract(const at::Tensor& images) {
+  const at::Tensor features = Features(images);
+  return {features, logit_->Forward(features)};
+}
+
 at::Tensor DigitsClassifier::Logits(const at::Tensor& images) { return logit_->Forward(Features(images)); }
 
 }  // namespace lcsc

@@ -5,7 +5,8 @@ namespace lcsc {
 PreconditionedUNet::PreconditionedUNet(const PreconditionOptions& options, const SongUNetOptions& network)
     : options_(options), network_(network), model_(register_module("model", std::make_shared<SongUNet>(network))) {}
 
-at::Tensor PreconditionedUNet::Denoise(const at::Tensor& x, const at::Tensor& sigma, const at::Tensor& labels) {
+at::Tensor PreconditionedUNet::Denoise(const at::Tensor& x, const at::Tensor& sigma, const Conditioning& conditioning) {
+  const at::Tensor& labels = conditioning.labels;
   const double sigma_data = options_.sigma_data, variance = sigma_data * sigma_data;
   const at::Tensor s = sigma.view({-1, 1, 1, 1});
   const at::Tensor s_above = s - options_.sigma_boundary;

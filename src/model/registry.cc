@@ -1,4 +1,5 @@
 #include "lcsc/model/registry.h"
+#include "lcsc/io/safetensors.h"
 
 #include "lcsc/base/error.h"
 #include "lcsc/model/digits_classifier.h"

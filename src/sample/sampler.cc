@@ -12,18 +12,18 @@ namespace {
 // The network as a sampler sees it: a state of any type and one noise level for the whole batch.
 class BatchDenoiser {
  public:
-  BatchDenoiser(Denoiser& network, const at::Tensor& labels, bool clamp)
-      : network_(network), labels_(labels), clamp_(clamp) {}
+  BatchDenoiser(Denoiser& network, const Conditioning& conditioning, bool clamp)
+      : network_(network), conditioning_(conditioning), clamp_(clamp) {}
 
   at::Tensor operator()(const at::Tensor& x, double sigma) const {
     const at::Tensor level = at::full({1}, sigma, x.options().dtype(at::kFloat));
-    const at::Tensor denoised = network_.Denoise(x.to(at::kFloat), level, labels_);
+    const at::Tensor denoised = network_.Denoise(x.to(at::kFloat), level, conditioning_);
     return clamp_ ? denoised.clamp(-1, 1) : denoised;
   }
 
  private:
   Denoiser& network_;
-  const at::Tensor& labels_;
+  const Conditioning& conditioning_;
   bool clamp_;
 };
 
@@ -92,8 +92,8 @@ int NumFunctionEvaluations(const SamplerOptions& options) {
 }
 
 at::Tensor Sample(Denoiser& network, const SamplerOptions& options, const NoiseSource& noise,
-                  const at::Tensor& labels) {
-  const BatchDenoiser denoise(network, labels, /*clamp=*/options.kind != SamplerKind::kEdmHeun);
+                  const Conditioning& conditioning) {
+  const BatchDenoiser denoise(network, conditioning, /*clamp=*/options.kind != SamplerKind::kEdmHeun);
   switch (options.kind) {
     case SamplerKind::kConsistency:
       return SampleConsistency(denoise, options, noise);

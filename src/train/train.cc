@@ -9,6 +9,7 @@
 #include "lcsc/base/atomic_file.h"
 #include "lcsc/base/error.h"
 #include "lcsc/base/log.h"
+#include "lcsc/io/safetensors.h"
 #include "lcsc/model/digits_classifier.h"
 #include "lcsc/model/precondition.h"
 #include "lcsc/model/registry.h"

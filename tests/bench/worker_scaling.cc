@@ -9,6 +9,7 @@
 #include "app/run_command.h"
 #include "lcsc/base/error.h"
 #include "lcsc/base/table.h"
+#include "lcsc/io/safetensors.h"
 #include "lcsc/metric/frechet.h"
 #include "lcsc/model/registry.h"
 #include "lcsc/store/packer.h"

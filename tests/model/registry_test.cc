@@ -1,4 +1,5 @@
 #include "lcsc/model/registry.h"
+#include "lcsc/io/safetensors.h"
 
 #include <ATen/core/grad_mode.h>
 #include <gmock/gmock.h>

@@ -21,7 +21,7 @@ constexpr double kMean = 0.1, kDeviation = 0.2;
 // Its probability-flow ODE has the solution x(s) = m + (x(S) - m) sqrt((d^2 + s^2) / (d^2 + S^2)).
 class GaussianDenoiser : public Denoiser {
  public:
-  at::Tensor Denoise(const at::Tensor& x, const at::Tensor& sigma, const at::Tensor&) override {
+  at::Tensor Denoise(const at::Tensor& x, const at::Tensor& sigma, const Conditioning&) override {
     levels.push_back(sigma.item<double>());
     const at::Tensor variance = sigma.square().view({-1, 1, 1, 1});
     return (x * (kDeviation * kDeviation) + variance * kMean) / (variance + kDeviation * kDeviation);

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "lcsc/config/evaluation_options.h"
+#include "lcsc/io/safetensors.h"
 #include "lcsc/metric/frechet.h"
 #include "lcsc/model/registry.h"
 

@@ -11,7 +11,8 @@ class LinearDenoiser : public Denoiser {
  public:
   explicit LinearDenoiser(double scale) : scale_(register_parameter("scale", at::full({1}, scale))) {}
 
-  at::Tensor Denoise(const at::Tensor& x, const at::Tensor& sigma, const at::Tensor& labels) override {
+  at::Tensor Denoise(const at::Tensor& x, const at::Tensor& sigma, const Conditioning& conditioning) override {
+    const at::Tensor& labels = conditioning.labels;
     sigmas.push_back(sigma);
     given_labels.push_back(labels);
     random_numbers.push_back(at::rand({8}));

@@ -9,6 +9,7 @@
 #include "lcsc/base/error.h"
 #include "lcsc/base/stop_signal.h"
 #include "lcsc/io/npz.h"
+#include "lcsc/io/safetensors.h"
 #include "lcsc/model/registry.h"
 #include "support/temp_folder.h"
 

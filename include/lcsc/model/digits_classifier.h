@@ -25,10 +25,12 @@ class DigitsClassifier : public FeatureExtractor {
   // Both take uint8 [n, img_channels, img_resolution, img_resolution] (mapped to [-1, 1]) and throw InputError for
   // another shape or type. Differentiable in the weights.
   at::Tensor Features(const at::Tensor& images) override;
+  Extraction Extract(const at::Tensor& images) override;
   // float32 [n, num_classes], before the softmax.
   at::Tensor Logits(const at::Tensor& images);
 
   std::int64_t feature_dim() const override { return options_.feature_dim; }
+  std::string protocol() const override { return "digits"; }
   std::int64_t num_classes() const { return options_.num_classes; }
 
  private:

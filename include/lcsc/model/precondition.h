@@ -23,7 +23,7 @@ class PreconditionedUNet : public Denoiser {
  public:
   PreconditionedUNet(const PreconditionOptions& options, const SongUNetOptions& network);
 
-  at::Tensor Denoise(const at::Tensor& x, const at::Tensor& sigma, const at::Tensor& labels) override;
+  at::Tensor Denoise(const at::Tensor& x, const at::Tensor& sigma, const Conditioning& conditioning) override;
   std::int64_t img_channels() const override { return network_.in_channels; }
   std::int64_t img_resolution() const override { return network_.img_resolution; }
   std::int64_t label_dim() const override { return network_.label_dim; }

@@ -5,8 +5,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
-#include "lcsc/io/safetensors.h"
-#include "lcsc/io/tensor_table.h"
+#include "lcsc/io/tensor_file.h"
 #include "lcsc/model/network.h"
 
 namespace lcsc {
@@ -30,10 +29,10 @@ void LoadStateDict(torch::nn::Module& module, const NamedTensors& tensors, const
 void BindFlatWeights(torch::nn::Module& module, const TensorTable& table, const at::Tensor& flat,
                      const NamedTensors& carried, const std::string& source);
 
-// Reads weights and network JSON (`__metadata__.config`) from one .safetensors file; in eval mode.
+// Reads weights and network JSON (`__metadata__.config`) from one file; in eval mode.
 std::shared_ptr<Denoiser> LoadDenoiser(const std::filesystem::path& weights);
 std::shared_ptr<FeatureExtractor> LoadFeatureExtractor(const std::filesystem::path& weights);
 // The network JSON of a weights file. Throws InputError when it has none or it is no JSON.
-nlohmann::json NetworkConfigOf(const SafetensorsFile& file);
+nlohmann::json NetworkConfigOf(const TensorFile& file);
 
 }  // namespace lcsc

@@ -56,7 +56,8 @@ using NoiseSource = std::function<at::Tensor(std::uint32_t part)>;
 
 // Draws images, float32 [n, c, h, w], in [-1, 1] unless the sampler is EDM's (whose images Quantise clips).
 // Differentiable in the network's weights.
-at::Tensor Sample(Denoiser& network, const SamplerOptions& options, const NoiseSource& noise, const at::Tensor& labels);
+at::Tensor Sample(Denoiser& network, const SamplerOptions& options, const NoiseSource& noise,
+                  const Conditioning& conditioning);
 
 enum class Quantisation {
   kOpenAi,  // clip((x + 1) * 127.5, 0, 255) truncated: consistency_models, LCSC

@@ -9,21 +9,15 @@
 #include "lcsc/config/evaluation_options.h"
 #include "lcsc/metric/frechet.h"
 #include "lcsc/model/network.h"
-#include "lcsc/sample/sampler.h"
+#include "lcsc/sample/noise.h"
 #include "lcsc/search/candidate.h"
+#include "lcsc/service/image_source.h"
 
 namespace lcsc {
-
-// The options' words as the sample room's types.
-SamplerOptions SamplerOf(const EvaluationOptions& options);
-Quantisation QuantisationOf(const EvaluationOptions& options);
 
 // Which samples of [0, num_samples) this rank draws: whole batches, whose boundaries do not depend on the group.
 // Throws ConfigError when there are fewer batches than ranks.
 std::vector<SampleRange> OwnBatches(const EvaluationOptions& options, const Collective& group);
-
-// uint8 [n, c, h, w]: the samples `range` of the options' noise, quantised. Undefined when an image is not finite.
-at::Tensor DrawImages(Denoiser& network, const EvaluationOptions& options, SampleRange range);
 
 class Scorer {
  public:
