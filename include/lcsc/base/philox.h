@@ -20,6 +20,7 @@ enum class RandomPurpose : std::uint32_t {
   kTrainingNoise = 5,
   kInitialWeights = 6,
   kTest = 7,
+  kMetricSubset = 8,
 };
 
 // The stream of random numbers that belongs to (purpose, seed, index, part), for example to sample `index` of the noise

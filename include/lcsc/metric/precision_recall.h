@@ -12,8 +12,14 @@ struct PrecisionRecall {
 };
 
 // The manifold of a set: balls around its points, whose radius is the distance to the k-th neighbour without the point
-// itself; a point on the surface is inside. generated: [n, d], reference: [m, d], n and m > k. Blocked: the memory
-// needed does not grow with n m. Throws MetricError (d differs, too few rows, not finite).
+// itself; a point on the surface is inside.
+//   generated: [n, d], reference: [m, d], of any floating-point type; n and m > k; k >= 1.
+// Distances are Euclidean, compared as float64 sums of squared differences: matrix products decide the clear cases, and
+// what is too close for their rounding is computed again difference by difference, so that ties (duplicates, points of
+// a grid) are ties. Blocked: the memory needed does not grow with n m. Threads: LibTorch's.
+// torch-fidelity calls the set that it is given first the real one: its "precision" of (generated, reference) is this
+// recall, and its "recall" this precision.
+// Throws MetricError (d differs, too few rows, not finite).
 PrecisionRecall ImprovedPrecisionRecall(const at::Tensor& generated, const at::Tensor& reference, int k = 3);
 
 }  // namespace lcsc

@@ -1,0 +1,24 @@
+// What every metric asks of the features that it is given.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <cstdint>
+#include <string>
+
+namespace lcsc {
+
+// What a message calls the features ("reference features", "F.safetensors: features") and how many rows it needs.
+struct FeatureDemand {
+  std::string what;
+  std::int64_t min_rows = 1;
+};
+
+// Throws MetricError unless the features are finite numbers of a floating-point type, of shape [n, d], d >= 1 and
+// n >= min_rows; the message names the first element that is not finite. Bounded memory.
+void CheckFeatures(const at::Tensor& features, const FeatureDemand& demand);
+
+// Both sides of a comparison, with as many rows each; the dimensions must agree.
+void CheckFeaturePair(const at::Tensor& generated, const at::Tensor& reference, std::int64_t min_rows);
+
+}  // namespace lcsc
