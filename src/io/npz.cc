@@ -1,17 +1,15 @@
 #include "lcsc/io/npz.h"
 
-#include <zip.h>
-
 #include <algorithm>
 #include <array>
 #include <boost/locale/encoding_utf.hpp>
 #include <charconv>
 #include <cstring>
-#include <memory>
 
 #include "lcsc/base/atomic_file.h"
 #include "lcsc/base/error.h"
 #include "npy.h"
+#include "zip_handle.h"
 
 namespace lcsc {
 namespace fs = std::filesystem;
@@ -39,21 +37,6 @@ constexpr std::array<TypePair, 9> kTypePairs = {{
     {"|u1", at::kByte},
     {"|b1", at::kBool},
 }};
-
-struct ZipDeleter {
-  void operator()(zip_t* archive) const { zip_discard(archive); }
-  void operator()(zip_file_t* member) const { zip_fclose(member); }
-};
-using ZipArchive = std::unique_ptr<zip_t, ZipDeleter>;
-using ZipMemberHandle = std::unique_ptr<zip_file_t, ZipDeleter>;
-
-std::string ZipErrorText(int code) {
-  zip_error_t error;
-  zip_error_init_with_code(&error, code);
-  std::string text = zip_error_strerror(&error);
-  zip_error_fini(&error);
-  return text;
-}
 
 ZipArchive OpenArchive(const fs::path& path) {
   int code = 0;

@@ -217,18 +217,23 @@ SafetensorsFile::SafetensorsFile(fs::path path) : TensorFile(std::move(path)) {
 }
 
 at::Tensor SafetensorsFile::Read(const std::string& name) const {
+  const TensorEntry& entry = entries_[IndexOf(name)];
+  return ReadElements(name, {0, entry.num_elements()}).view(entry.shape);
+}
+
+at::Tensor SafetensorsFile::ReadElements(const std::string& name, ElementRange range) const {
   const std::size_t index = IndexOf(name);
   const TensorEntry& entry = entries_[index];
-  const ByteRange range = ranges_[index];
+  LCSC_CHECK(0 <= range.begin && range.begin <= range.end && range.end <= entry.num_elements());
   // A byte other than 0 and 1 must never be looked at as a bool.
   const bool is_bool = entry.type == DataType::kBool;
-  const at::Tensor tensor = at::empty(entry.shape, is_bool ? at::kByte : ScalarTypeOf(entry.type));
+  const at::Tensor values = at::empty({range.size()}, is_bool ? at::kByte : ScalarTypeOf(entry.type));
   std::ifstream file = OpenForReading(path_);
-  file.seekg(static_cast<std::streamoff>(range.begin));
-  if (!file.read(static_cast<char*>(tensor.data_ptr()), static_cast<std::streamsize>(range.end - range.begin))) {
+  file.seekg(static_cast<std::streamoff>(ranges_[index].begin) + range.begin * BytesPerElement(entry.type));
+  if (!file.read(static_cast<char*>(values.data_ptr()), static_cast<std::streamsize>(values.nbytes()))) {
     RefuseTensor(path_, name, "its bytes cannot be read, although they were there when the file was opened");
   }
-  return is_bool ? tensor.to(at::kBool) : tensor;
+  return is_bool ? values.to(at::kBool) : values;
 }
 
 NamedTensors ReadSafetensors(const fs::path& path) { return SafetensorsFile(path).ReadAll(); }

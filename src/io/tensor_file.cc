@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <array>
+#include <fstream>
 
 #include "lcsc/base/error.h"
+#include "lcsc/io/pickle_reader.h"
 #include "lcsc/io/safetensors.h"
+#include "lcsc/io/torch_archive.h"
 
 namespace lcsc {
 namespace {
@@ -25,6 +28,27 @@ constexpr std::array<TypePair, 10> kTypePairs = {{
     {DataType::kUInt8, at::kByte},
     {DataType::kBool, at::kBool},
 }};
+
+// A pickle of protocol 2 or later that torch.save did not write: EDM's .pkl. A .safetensors file whose header happens
+// to have such a length goes on with the header's '{'.
+bool IsBarePickle(const std::filesystem::path& path) {
+  std::array<unsigned char, 9> bytes{};
+  std::ifstream file(path, std::ios::binary);
+  file.read(reinterpret_cast<char*>(bytes.data()), bytes.size());
+  return bytes[0] == 0x80 && bytes[1] >= 2 && bytes[1] <= 5 && bytes[8] != '{';
+}
+
+// Reads as far as the first global that is refused, so that the message names it.
+[[noreturn]] void RefuseBarePickle(const std::filesystem::path& path) {
+  constexpr std::size_t kLookAt = 1 << 20;
+  std::string bytes(std::min<std::uintmax_t>(kLookAt, std::filesystem::file_size(path)), '\0');
+  std::ifstream(path, std::ios::binary).read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  ReadPickle({bytes, path.string()});
+  throw InputError(
+      "{}: expected a .safetensors file or a torch.save archive, found a bare pickle; convert it with "
+      "launch/convert_pickle.py where the code that wrote it runs",
+      path.string());
+}
 
 }  // namespace
 
@@ -58,7 +82,17 @@ NamedTensors TensorFile::ReadAll() const {
   return tensors;
 }
 
-std::unique_ptr<TensorFile> OpenTensorFile(const std::filesystem::path& path) {
+at::Tensor TensorFile::ReadElements(const std::string& name, ElementRange range) const {
+  return Read(name).flatten().slice(0, range.begin, range.end);
+}
+
+std::unique_ptr<TensorFile> OpenTensorFile(const std::filesystem::path& path, const TensorFileOptions& options) {
+  if (IsTorchArchive(path)) return std::make_unique<TorchArchive>(path, options.key);
+  if (IsBarePickle(path)) RefuseBarePickle(path);
+  if (!options.key.empty()) {
+    throw InputError("{}: --key {}: only files that torch.save wrote have keys; leave it out", path.string(),
+                     options.key);
+  }
   return std::make_unique<SafetensorsFile>(path);
 }
 

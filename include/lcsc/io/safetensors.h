@@ -22,6 +22,7 @@ class SafetensorsFile : public TensorFile {
   explicit SafetensorsFile(std::filesystem::path path);
 
   at::Tensor Read(const std::string& name) const override;
+  at::Tensor ReadElements(const std::string& name, ElementRange range) const override;
 
  private:
   struct ByteRange {

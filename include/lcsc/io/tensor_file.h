@@ -3,6 +3,7 @@
 
 #include <ATen/ATen.h>
 
+#include <cstdint>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -17,6 +18,12 @@ DataType DataTypeOf(const at::Tensor& tensor);
 at::ScalarType ScalarTypeOf(DataType type);
 
 using NamedTensors = std::map<std::string, at::Tensor>;
+
+// Elements [begin, end) of a tensor in C order.
+struct ElementRange {
+  std::int64_t begin = 0, end = 0;
+  std::int64_t size() const { return end - begin; }
+};
 
 // The header is read and validated when the file is opened, tensors when they are asked for. Readers believe nothing:
 // every size is bounded before memory is asked for it.
@@ -33,6 +40,8 @@ class TensorFile {
   // Reads one tensor into new contiguous CPU memory, in its own dtype and shape. Throws InputError if absent or
   // unreadable.
   virtual at::Tensor Read(const std::string& name) const = 0;
+  // Reads part of one tensor as a vector. REQUIRES: the range lies inside the tensor.
+  virtual at::Tensor ReadElements(const std::string& name, ElementRange range) const;
   NamedTensors ReadAll() const;
 
  protected:
@@ -45,7 +54,13 @@ class TensorFile {
   std::vector<TensorEntry> entries_;
 };
 
-// Opens by content, not by name: .safetensors. Throws InputError that names the file, what was expected and found.
-std::unique_ptr<TensorFile> OpenTensorFile(const std::filesystem::path& path);
+struct TensorFileOptions {
+  // The dict of tensors in a torch.save file of nested dicts: "ema", "state.ema", "4" for a list's fifth item.
+  std::string key;
+};
+
+// Opens by content, not by name: .safetensors or what torch.save wrote (io/torch_archive.h). Throws InputError that
+// names the file, what was expected and found; also when a key is given for a format that has none.
+std::unique_ptr<TensorFile> OpenTensorFile(const std::filesystem::path& path, const TensorFileOptions& options = {});
 
 }  // namespace lcsc

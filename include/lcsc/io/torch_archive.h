@@ -1,0 +1,51 @@
+// Files that torch.save wrote, read without Python and without executing anything: zip archives (PyTorch 1.6 and
+// later) and their predecessor. What is accepted and refused: docs/torch-archives.md.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "lcsc/io/tensor_file.h"
+
+namespace lcsc {
+
+struct StoredTensor;
+class TorchStorages;
+
+class TorchArchive : public TensorFile {
+ public:
+  // key: the dict of tensors in a file of nested dicts and lists: "ema", "state.ema", "4" for a list's fifth item;
+  // "" when the file is that dict. Reads and validates everything but the tensors' bytes. An integer "step" beside the
+  // tensors, or above them, becomes metadata()["step"].
+  // Throws InputError that names the file, the global, the tensor or the candidates for the key.
+  explicit TorchArchive(std::filesystem::path path, const std::string& key = "");
+  ~TorchArchive() override;
+
+  // The file stays open. One thread at a time.
+  at::Tensor Read(const std::string& name) const override;
+  at::Tensor ReadElements(const std::string& name, ElementRange range) const override;
+
+ private:
+  at::Tensor ReadStored(const StoredTensor& tensor) const;
+  at::Tensor ReadSpan(const StoredTensor& tensor, ElementRange elements) const;
+
+  std::vector<StoredTensor> tensors_;  // parallel to entries_
+  std::unique_ptr<TorchStorages> storages_;
+};
+
+// Whether the file is one that torch.save wrote, by its first bytes.
+bool IsTorchArchive(const std::filesystem::path& path);
+
+// A dict that holds tensors: what a key may name.
+struct StateDictPlace {
+  std::string key;  // "" for the top
+  std::int64_t num_tensors = 0;
+};
+// All of them in the file, those with the most tensors first. Throws InputError.
+std::vector<StateDictPlace> ListStateDicts(const std::filesystem::path& path);
+
+}  // namespace lcsc
