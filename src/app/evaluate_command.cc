@@ -48,7 +48,7 @@ class EvaluateCommand : public Command {
     const Outcome outcome = network ? scorer->ScoreNetwork(*network) : scorer->ScoreImages(images.images);
     if (!group->IsLeader()) return ExitCode::kDone;
     if (!outcome.score) throw InputError("{}: no score: {}", network ? weights_ : images_, outcome.failure);
-    Print(*outcome.score);
+    Print(*outcome.score, network.get());
     return ExitCode::kDone;
   }
 
@@ -62,16 +62,17 @@ class EvaluateCommand : public Command {
     set.Require("evaluation.reference");
   }
 
-  void Print(double fid) const {
+  // network: that of the weights, or null.
+  void Print(double fid, const Denoiser* network) const {
     const EvaluationOptions& options = file_.evaluation;
     nlohmann::json json = MeasureJson(options);
     json.update({{"fid", fid},
                  {"num_samples", options.num_samples},
                  {"seed", weights_.empty() ? nlohmann::json() : nlohmann::json(options.seed)}});
-    if (!weights_.empty()) {
+    if (network != nullptr) {
       json["weights"] = weights_;
       json["sampler"] = options.sampler;
-      json["function_evaluations"] = NumFunctionEvaluations(SamplerOf(options));
+      json["function_evaluations"] = FunctionEvaluationsOf(options, *network);
     } else {
       json["images"] = images_;
     }

@@ -37,11 +37,13 @@ class SampleCommand : public Command {
     SetArithmeticThreads(ThreadsPerRank({}, file_.run.threads));
     const auto network = LoadDenoiser(weights_);
     if (!grid_.empty()) CheckDrawable(*network, "--grid");
+    const int function_evaluations = FunctionEvaluationsOf(file_.evaluation, *network);
     const at::Tensor images = Draw(*network);
     if (!output_.empty()) WriteNpz(output_, {{"arr_0", images.permute({0, 2, 3, 1}).contiguous()}});
     if (!grid_.empty()) WritePng(grid_, ImageGrid(images.slice(0, 0, std::min(grid_images_, images.size(0))), {}));
-    std::printf("%lld images of noise seed %lld%s%s%s%s\n", static_cast<long long>(images.size(0)),
-                static_cast<long long>(file_.evaluation.seed), output_.empty() ? "" : " -> ", output_.c_str(),
+    std::printf("%lld images of noise seed %lld by %s, function evaluations: %d%s%s%s%s\n",
+                static_cast<long long>(images.size(0)), static_cast<long long>(file_.evaluation.seed),
+                file_.evaluation.sampler.c_str(), function_evaluations, output_.empty() ? "" : " -> ", output_.c_str(),
                 grid_.empty() ? "" : " -> ", grid_.c_str());
     return ExitCode::kDone;
   }

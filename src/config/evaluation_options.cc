@@ -18,19 +18,7 @@ void AddEvaluationOptions(OptionSet& set, EvaluationOptions& options) {
           {0, std::numeric_limits<std::int64_t>::max()});
   set.Add(text("batch_size", "samples", "samples that go through the network at once; the unit that ranks share out"),
           &options.batch_size, {1, 1'000'000});
-  set.AddChoice(text("sampler", "",
-                     "consistency: one step, or several with consistency_sigmas; karras-heun: Heun's "
-                     "method on the Karras grid, images clamped; edm-heun: EDM's, in float64"),
-                &options.sampler, {"consistency", "karras-heun", "edm-heun"});
-  set.Add(text("steps", "steps", "steps of Heun's method; 2 * steps - 1 function evaluations"), &options.steps,
-          {2, 10000});
-  set.Add(text("consistency_sigmas", "sigma",
-               "noise levels of the consistency sampler's steps after the first, "
-               "descending; none is one-step sampling"),
-          &options.consistency_sigmas, {0, 1e6});
-  set.Add(text("sigma_min", "sigma", "smallest noise level"), &options.sigma_min, {1e-9, 1e6});
-  set.Add(text("sigma_max", "sigma", "largest noise level"), &options.sigma_max, {1e-9, 1e6});
-  set.Add(text("rho", "", "exponent of the Karras grid of noise levels"), &options.rho, {1, 100});
+  AddSamplerOptions(set, options);
   set.AddChoice(text("quantisation", "",
                      "float image to uint8: openai is trunc((x + 1) * 127.5), edm is "
                      "trunc(x * 127.5 + 128), both clipped to [0, 255]"),

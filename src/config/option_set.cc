@@ -87,10 +87,12 @@ void OptionSet::AddPositional(OptionText text, std::string* target) {
 void OptionSet::AddChoice(OptionText text, std::string* target, std::vector<std::string> allowed) {
   Option option{.text = std::move(text), .range = fmt::format("one of {}", fmt::join(allowed, ", "))};
   option.assign = [=, range = option.range](const std::string& value) {
-    if (std::find(allowed.begin(), allowed.end(), value) == allowed.end()) {
+    const auto word = std::ranges::find_if(
+        allowed, [&](const std::string& candidate) { return boost::algorithm::iequals(candidate, value); });
+    if (word == allowed.end()) {
       throw ConfigError("expected {}, found '{}'{}", range, value, Suggestion(value, allowed));
     }
-    *target = value;
+    *target = *word;
   };
   option.print = [=] { return *target; };
   AddOption(std::move(option));

@@ -12,6 +12,11 @@ namespace {
 // log(1 + exp(x)) without overflow.
 double Softplus(double x) { return x > 0 ? x + std::log1p(std::exp(-x)) : std::log1p(std::exp(x)); }
 
+// Where the solvers begin at the earliest: what DPM-Solver's discrete schedules clip lambda at. A cosine schedule ends
+// at a lambda near -11 (Nichol & Dhariwal's last betas are 0.999), which is pure noise to the network, and steps that
+// span it are lost to the image; linear schedules of 1000 steps end above, at -5.06.
+constexpr double kLowestLambda = -5.1;
+
 // -lambda of a variance-preserving process: log(sigma / alpha) with sigma^2 = 1 - alpha^2.
 double LogNoiseLevel(double log_alpha) { return 0.5 * std::log(-std::expm1(2 * log_alpha)) - log_alpha; }
 
@@ -33,8 +38,11 @@ NoiseSchedule NoiseSchedule::Discrete(const std::vector<double>& betas) {
     log_alpha += 0.5 * std::log1p(-beta);
     schedule.log_alphas_.push_back(log_alpha);
   }
-  schedule.first_time_ = 1;
-  schedule.last_time_ = 1.0 / static_cast<double>(betas.size());
+  const auto steps = static_cast<double>(betas.size());
+  std::size_t first = betas.size();
+  while (first > 2 && -LogNoiseLevel(schedule.log_alphas_[first - 1]) < kLowestLambda) --first;
+  schedule.first_time_ = static_cast<double>(first) / steps;
+  schedule.last_time_ = 1 / steps;
   return schedule;
 }
 

@@ -1,25 +1,25 @@
 #include "lcsc/service/image_source.h"
 
+#include <cmath>
 #include <map>
 
 #include "lcsc/base/error.h"
 
 namespace lcsc {
 
-SamplerOptions SamplerOf(const EvaluationOptions& options) {
-  static const std::map<std::string, SamplerKind> kinds = {{"consistency", SamplerKind::kConsistency},
-                                                           {"karras-heun", SamplerKind::kKarrasHeun},
-                                                           {"edm-heun", SamplerKind::kEdmHeun}};
-  SamplerOptions sampler{.kind = kinds.at(options.sampler),
-                         .sigma_min = options.sigma_min,
-                         .sigma_max = options.sigma_max,
-                         .rho = options.rho,
-                         .consistency_sigmas = options.consistency_sigmas,
-                         .steps = static_cast<int>(options.steps)};
-  if (sampler.sigma_min >= sampler.sigma_max) {
-    throw ConfigError("evaluation.sigma_min: expected less than sigma_max = {}, found {}", sampler.sigma_max,
-                      sampler.sigma_min);
-  }
+namespace {
+
+DpmSolverOptions DpmSolverOf(const EvaluationOptions& options) {
+  using Prediction = DpmSolverOptions::Prediction;
+  using Method = DpmSolverOptions::Method;
+  return {.prediction = options.sampler == "dpm-solver++" ? Prediction::kData : Prediction::kNoise,
+          .method = options.method == "multistep" ? Method::kMultistep : Method::kSinglestep,
+          .order = static_cast<int>(options.order),
+          .lower_order_final = options.lower_order_final == "on",
+          .denoise_to_zero = options.denoise_to_zero == "on"};
+}
+
+void CheckDescending(const SamplerOptions& sampler) {
   double above = sampler.sigma_max;
   for (const double sigma : sampler.consistency_sigmas) {
     if (sigma >= above || sigma < sampler.sigma_min) {
@@ -28,7 +28,58 @@ SamplerOptions SamplerOf(const EvaluationOptions& options) {
     }
     above = sigma;
   }
+}
+
+std::vector<double> SigmasOfTs(const EvaluationOptions& options, const SamplerOptions& sampler) {
+  if (!options.consistency_sigmas.empty()) {
+    throw ConfigError("evaluation.ts: expected either ts or consistency_sigmas, found both");
+  }
+  std::vector<int> ts;
+  for (const double index : options.ts) {
+    if (index != std::floor(index)) throw ConfigError("evaluation.ts: expected whole numbers, found {}", index);
+    ts.push_back(static_cast<int>(index));
+  }
+  try {
+    return ConsistencySigmasFromGrid(ts, sampler.steps, sampler);
+  } catch (const ConfigError& error) {
+    throw ConfigError("evaluation.ts with evaluation.steps = {}: {}", sampler.steps, error.what());
+  }
+}
+
+}  // namespace
+
+SamplerOptions SamplerOf(const EvaluationOptions& options) {
+  static const std::map<std::string, SamplerKind> kinds = {
+      {"consistency", SamplerKind::kConsistency}, {"karras-euler", SamplerKind::kKarrasEuler},
+      {"karras-heun", SamplerKind::kKarrasHeun},  {"karras-ancestral", SamplerKind::kKarrasAncestral},
+      {"edm-heun", SamplerKind::kEdmHeun},        {"ddim", SamplerKind::kDdim},
+      {"dpm-solver", SamplerKind::kDpmSolver},    {"dpm-solver++", SamplerKind::kDpmSolver}};
+  static const std::map<std::string, SkipType> skips = {{"time_uniform", SkipType::kTimeUniform},
+                                                        {"logsnr", SkipType::kLogSnr},
+                                                        {"time_quadratic", SkipType::kTimeQuadratic}};
+  SamplerOptions sampler{
+      .kind = kinds.at(options.sampler),
+      .sigma_min = options.sigma_min,
+      .sigma_max = options.sigma_max,
+      .rho = options.rho,
+      .consistency_sigmas = options.consistency_sigmas,
+      .steps = static_cast<int>(options.steps),
+      .churn = {.s_churn = options.s_churn, .s_min = options.s_min, .s_max = options.s_max, .s_noise = options.s_noise},
+      .skip = skips.at(options.skip),
+      .eta = options.eta,
+      .dpm_solver = DpmSolverOf(options)};
+  if (sampler.sigma_min >= sampler.sigma_max) {
+    throw ConfigError("evaluation.sigma_min: expected less than sigma_max = {}, found {}", sampler.sigma_max,
+                      sampler.sigma_min);
+  }
+  if (sampler.kind != SamplerKind::kConsistency) return sampler;
+  if (!options.ts.empty()) sampler.consistency_sigmas = SigmasOfTs(options, sampler);
+  CheckDescending(sampler);
   return sampler;
+}
+
+int FunctionEvaluationsOf(const EvaluationOptions& options, const Denoiser& network) {
+  return NumFunctionEvaluations(SamplerOf(options), network.schedule());
 }
 
 Quantisation QuantisationOf(const EvaluationOptions& options) {

@@ -75,6 +75,7 @@ Scorer::Scorer(const EvaluationOptions& options, Collective& group) : options_(o
 
 void Scorer::CheckFits(const Denoiser& network) {
   const c10::InferenceMode no_gradients;
+  FunctionEvaluationsOf(options_, network);
   const std::int64_t channels = network.img_channels(), resolution = network.img_resolution();
   try {
     extractor_->Features(at::zeros({1, channels, resolution, resolution}, at::kByte));

@@ -70,7 +70,7 @@ TEST_F(OptionSetTest, ReadsSwitchesAndPositionals) {
 }
 
 TEST_F(OptionSetTest, TheIniThatItWritesReadsBack) {
-  options_.Parse({"--set", "search.mutation_std=0.1", "--set", "evaluation.sampler=karras-heun"});
+  options_.Parse({"--set", "search.mutation_std=0.1", "--set", "evaluation.sampler=Karras-Heun"});
   const std::string config = WriteConfig(options_.ToIni());
   OptionSet again;
   double noise = 0;

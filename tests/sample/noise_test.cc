@@ -1,5 +1,6 @@
 #include "lcsc/sample/noise.h"
 
+#include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
 namespace lcsc {
@@ -10,6 +11,17 @@ constexpr ImageShape kShape{1, 8, 8};
 TEST(SampleNoise, BelongsToTheSampleWhateverTheBatch) {
   const at::Tensor all = SampleNoise(5, {0, 40}, kShape);
   EXPECT_TRUE(at::equal(SampleNoise(5, {13, 29}, kShape), all.narrow(0, 13, 16)));
+}
+
+TEST(SampleNoise, IsTheSameWithSeveralThreads) {
+  const ImageShape shape{3, 32, 32};
+  const int threads = at::get_num_threads();
+  at::set_num_threads(1);
+  const at::Tensor one = SampleNoise(5, {3, 60}, shape, 2);
+  at::set_num_threads(4);
+  const at::Tensor four = SampleNoise(5, {3, 60}, shape, 2);
+  at::set_num_threads(threads);
+  EXPECT_TRUE(at::equal(one, four));
 }
 
 TEST(SampleNoise, DiffersBetweenSeedsSamplesAndParts) {

@@ -8,46 +8,18 @@
 #include "lcsc/base/error.h"
 #include "lcsc/io/safetensors.h"
 #include "lcsc/model/registry.h"
+#include "sample/gaussian_denoiser.h"
 
 namespace lcsc {
 namespace {
 
 using testing::ElementsAre;
 
-constexpr ImageShape kShape{1, 2, 2};
-constexpr double kMean = 0.1, kDeviation = 0.2;
-
-// The best denoiser of images whose pixels are N(kMean, kDeviation^2): D(x; s) = (d^2 x + s^2 m) / (d^2 + s^2).
-// Its probability-flow ODE has the solution x(s) = m + (x(S) - m) sqrt((d^2 + s^2) / (d^2 + S^2)).
-class GaussianDenoiser : public Denoiser {
- public:
-  at::Tensor Denoise(const at::Tensor& x, const at::Tensor& sigma, const Conditioning&) override {
-    levels.push_back(sigma.item<double>());
-    const at::Tensor variance = sigma.square().view({-1, 1, 1, 1});
-    return (x * (kDeviation * kDeviation) + variance * kMean) / (variance + kDeviation * kDeviation);
-  }
-  std::int64_t img_channels() const override { return kShape.channels; }
-  std::int64_t img_resolution() const override { return kShape.height; }
-  std::int64_t label_dim() const override { return 0; }
-
-  std::vector<double> levels;
-};
-
-NoiseSource NoiseOf(std::int64_t num_samples) {
-  return [num_samples](std::uint32_t part) { return SampleNoise(3, {0, num_samples}, kShape, part); };
-}
-
-double MaxDifference(const at::Tensor& a, const at::Tensor& b) {
-  return (a.to(at::kDouble) - b.to(at::kDouble)).abs().max().item<double>();
-}
-
 // How far Heun with `steps` steps ends from the exact solution.
 double HeunError(SamplerKind kind, int steps) {
   GaussianDenoiser network;
   const SamplerOptions options{.kind = kind, .sigma_min = 1e-4, .sigma_max = 10, .steps = steps};
-  const at::Tensor start = NoiseOf(50)(0).to(at::kDouble) * options.sigma_max;
-  const double top = kDeviation * kDeviation + options.sigma_max * options.sigma_max;
-  const at::Tensor exact = kMean + (start - kMean) * (kDeviation / std::sqrt(top));
+  const at::Tensor exact = ExactSolution(NoiseOf(50)(0) * options.sigma_max, {.from = options.sigma_max, .to = 0});
   return MaxDifference(Sample(network, options, NoiseOf(50), {}), exact);
 }
 
@@ -69,7 +41,7 @@ TEST(ConsistencySampler, OfOneStepDenoisesTheInitialNoise) {
   EXPECT_THAT(network.levels, ElementsAre(80));
   const double gain = kDeviation * kDeviation / (kDeviation * kDeviation + 80.0 * 80.0);
   EXPECT_LT(MaxDifference(images, kMean + gain * (NoiseOf(20)(0) * 80 - kMean)), 1e-6);
-  EXPECT_EQ(NumFunctionEvaluations(options), 1);
+  EXPECT_EQ(NumFunctionEvaluations(options, network.schedule()), 1);
 }
 
 TEST(ConsistencySampler, AddsFreshNoiseBetweenSteps) {
@@ -81,7 +53,7 @@ TEST(ConsistencySampler, AddsFreshNoiseBetweenSteps) {
   const at::Tensor first = kMean + gain * (NoiseOf(20)(0) * 80 - kMean);
   const at::Tensor renoised = first + NoiseOf(20)(1) * std::sqrt(0.25 - 0.002 * 0.002);
   EXPECT_LT(MaxDifference(images, kMean + gain2 * (renoised - kMean)), 1e-6);
-  EXPECT_EQ(NumFunctionEvaluations(options), 2);
+  EXPECT_EQ(NumFunctionEvaluations(options, network.schedule()), 2);
 }
 
 TEST(ConsistencySampler, TakesItsLevelsFromTheKarrasGrid) {
@@ -114,8 +86,8 @@ TEST_P(HeunSampler, CallsTheNetworkAsOftenAsItSays) {
   GaussianDenoiser network;
   const SamplerOptions options{.kind = GetParam(), .steps = 7};
   Sample(network, options, NoiseOf(2), {});
-  EXPECT_EQ(static_cast<int>(network.levels.size()), NumFunctionEvaluations(options));
-  EXPECT_EQ(NumFunctionEvaluations(options), 13);
+  EXPECT_EQ(static_cast<int>(network.levels.size()), NumFunctionEvaluations(options, network.schedule()));
+  EXPECT_EQ(NumFunctionEvaluations(options, network.schedule()), 13);
 }
 
 INSTANTIATE_TEST_SUITE_P(Forms, HeunSampler, testing::Values(SamplerKind::kKarrasHeun, SamplerKind::kEdmHeun));
@@ -156,23 +128,47 @@ TEST(Quantise, TruncatesByEitherRule) {
   expect(Quantisation::kEdm, {0, 0, 128, 255, 255, 255});     // 127.5 x + 128
 }
 
-TEST(Sampling, LetsGradientsThroughToTheWeights) {
-  const auto network = MakeDenoiser({{"model_type", "SongUNet"},
-                                     {"precond", "ConsistencyPrecond"},
-                                     {"img_resolution", 4},
-                                     {"img_channels", 1},
-                                     {"model_channels", 8},
-                                     {"channel_mult", {1}},
-                                     {"num_blocks", 1}});
-  const auto noise = [](std::uint32_t part) { return SampleNoise(1, {0, 3}, {1, 4, 4}, part); };
-  for (const SamplerKind kind : {SamplerKind::kConsistency, SamplerKind::kKarrasHeun}) {
-    network->zero_grad();
-    Sample(*network, {.kind = kind, .steps = 3}, noise, {}).sum().backward();
-    const at::Tensor& gradient = network->named_parameters()["model.dec.4x4_aux_conv.weight"].grad();
-    ASSERT_TRUE(gradient.defined());
-    EXPECT_GT(gradient.abs().max().item<double>(), 0);
+// The Gaussian's denoiser times a weight.
+class WeightedDenoiser : public GaussianDenoiser {
+ public:
+  using GaussianDenoiser::GaussianDenoiser;
+  at::Tensor Denoise(const at::Tensor& x, const at::Tensor& sigma, const Conditioning&) override {
+    return ExactDenoised(x, sigma.item<double>()).to(at::kFloat) * weight;
   }
+  at::Tensor weight = at::ones({1}).requires_grad_();
+};
+
+class AnySampler : public testing::TestWithParam<SamplerKind> {
+ protected:
+  const SamplerOptions options_{.kind = GetParam(), .consistency_sigmas = {0.8}, .steps = 4};
+};
+
+TEST_P(AnySampler, LetsGradientsThroughToTheWeights) {
+  WeightedDenoiser network(NoiseSchedule::Discrete(LinearBetas(1000)));
+  const auto sum_at = [&](double weight) {
+    const at::NoGradGuard no_gradients;
+    network.weight.fill_(weight);
+    return Sample(network, options_, NoiseOf(3), {}).to(at::kDouble).sum().item<double>();
+  };
+  const double difference = (sum_at(0.901) - sum_at(0.899)) / 0.002;
+  sum_at(0.9);
+  Sample(network, options_, NoiseOf(3), {}).sum().backward();
+  ASSERT_TRUE(network.weight.grad().defined());
+  EXPECT_GT(std::abs(difference), 0.1);
+  EXPECT_NEAR(network.weight.grad().item<double>(), difference, 0.01 * std::abs(difference));
 }
+
+TEST_P(AnySampler, DrawsFloat32ImagesOfTheNoisesShape) {
+  GaussianDenoiser network(NoiseSchedule::Discrete(LinearBetas(1000)));
+  const at::Tensor images = Sample(network, options_, NoiseOf(3), {});
+  EXPECT_EQ(images.scalar_type(), at::kFloat);
+  EXPECT_EQ(images.sizes(), at::IntArrayRef({3, 1, 2, 2}));
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, AnySampler,
+                         testing::Values(SamplerKind::kConsistency, SamplerKind::kKarrasEuler, SamplerKind::kKarrasHeun,
+                                         SamplerKind::kKarrasAncestral, SamplerKind::kEdmHeun, SamplerKind::kDdim,
+                                         SamplerKind::kDpmSolver));
 
 }  // namespace
 }  // namespace lcsc

@@ -103,7 +103,77 @@ TEST_F(ScorerTest, SigmasOutOfOrderAreRefused) {
   options_.consistency_sigmas = {1.0, 2.0};
   EXPECT_THROW(SamplerOf(options_), ConfigError);
   options_.consistency_sigmas = {2.0, 1.0};
-  EXPECT_EQ(NumFunctionEvaluations(SamplerOf(options_)), 3);
+  EXPECT_EQ(NumFunctionEvaluations(SamplerOf(options_), NoiseSchedule::Edm()), 3);
+}
+
+TEST_F(ScorerTest, TsAreIndicesIntoTheGridOfSteps) {
+  options_.ts = {0, 17, 39};
+  EXPECT_THROW(SamplerOf(options_), ConfigError);  // of 18 steps
+  options_.steps = 40;
+  const double root = std::pow(80, 1 / 7.0) + 17 / 39.0 * (std::pow(0.002, 1 / 7.0) - std::pow(80, 1 / 7.0));
+  ASSERT_EQ(SamplerOf(options_).consistency_sigmas.size(), 1u);
+  EXPECT_NEAR(SamplerOf(options_).consistency_sigmas[0], std::pow(root, 7), 1e-9);
+  options_.ts = {0, 17.5, 39};
+  EXPECT_THROW(SamplerOf(options_), ConfigError);
+  options_.ts = {0, 17, 39};
+  options_.consistency_sigmas = {1};
+  EXPECT_THROW(SamplerOf(options_), ConfigError);
+}
+
+TEST_F(ScorerTest, EverySamplersOptionsReachIt) {
+  options_.sampler = "dpm-solver++";
+  options_.method = "multistep";
+  options_.order = 2;
+  options_.skip = "logsnr";
+  options_.lower_order_final = "off";
+  options_.denoise_to_zero = "on";
+  options_.steps = 7;
+  SamplerOptions sampler = SamplerOf(options_);
+  EXPECT_EQ(sampler.kind, SamplerKind::kDpmSolver);
+  EXPECT_EQ(sampler.dpm_solver.prediction, DpmSolverOptions::Prediction::kData);
+  EXPECT_EQ(sampler.dpm_solver.method, DpmSolverOptions::Method::kMultistep);
+  EXPECT_EQ(sampler.dpm_solver.order, 2);
+  EXPECT_EQ(sampler.skip, SkipType::kLogSnr);
+  EXPECT_FALSE(sampler.dpm_solver.lower_order_final);
+  EXPECT_EQ(NumFunctionEvaluations(sampler, NoiseSchedule::Edm()), 8);
+
+  options_.sampler = "dpm-solver";
+  EXPECT_EQ(SamplerOf(options_).dpm_solver.prediction, DpmSolverOptions::Prediction::kNoise);
+
+  options_.sampler = "ddim";
+  options_.skip = "time_quadratic";
+  options_.eta = 0.5;
+  sampler = SamplerOf(options_);
+  EXPECT_EQ(sampler.kind, SamplerKind::kDdim);
+  EXPECT_EQ(sampler.skip, SkipType::kTimeQuadratic);
+  EXPECT_EQ(sampler.eta, 0.5);
+
+  options_.sampler = "karras-heun";
+  options_.s_churn = 1;
+  options_.s_min = 2;
+  options_.s_max = 3;
+  options_.s_noise = 4;
+  sampler = SamplerOf(options_);
+  EXPECT_EQ(sampler.kind, SamplerKind::kKarrasHeun);
+  EXPECT_EQ(sampler.churn.s_churn, 1);
+  EXPECT_EQ(sampler.churn.s_min, 2);
+  EXPECT_EQ(sampler.churn.s_max, 3);
+  EXPECT_EQ(sampler.churn.s_noise, 4);
+
+  options_.sampler = "karras-euler";
+  EXPECT_EQ(SamplerOf(options_).kind, SamplerKind::kKarrasEuler);
+  options_.sampler = "karras-ancestral";
+  EXPECT_EQ(SamplerOf(options_).kind, SamplerKind::kKarrasAncestral);
+}
+
+// Before the first sample is drawn.
+TEST_F(ScorerTest, ASamplerThatTheNetworkDoesNotHaveIsRefused) {
+  const auto network = MakeDenoiser(TinyNetworkJson());
+  options_.sampler = "ddim";
+  EXPECT_THROW(Scorer(options_, alone_).CheckFits(*network), ConfigError);
+  options_.sampler = "karras-heun";
+  options_.steps = 1;
+  EXPECT_THROW(Scorer(options_, alone_).CheckFits(*network), ConfigError);
 }
 
 TEST_F(ScorerTest, ACandidatesScoreIsThatOfItsMergedWeights) {

@@ -19,12 +19,25 @@ struct EvaluationOptions {
   std::string sampler = "consistency";
   std::int64_t steps = 18;
   std::vector<double> consistency_sigmas;
+  std::vector<double> ts;
   double sigma_min = 0.002;
   double sigma_max = 80;
   double rho = 7;
+  double s_churn = 0;
+  double s_min = 0;
+  double s_max = 1e6;
+  double s_noise = 1;
+  double eta = 0;
+  std::string method = "singlestep";
+  std::int64_t order = 3;
+  std::string skip = "time_uniform";
+  std::string lower_order_final = "on";
+  std::string denoise_to_zero = "off";
   std::string quantisation = "openai";
 };
 
 void AddEvaluationOptions(OptionSet& set, EvaluationOptions& options);
+// Those of them that say how images are drawn.
+void AddSamplerOptions(OptionSet& set, EvaluationOptions& options);
 
 }  // namespace lcsc

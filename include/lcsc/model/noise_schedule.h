@@ -19,8 +19,11 @@ class NoiseSchedule {
 
   bool is_discrete() const { return !log_alphas_.empty(); }
   std::int64_t num_timesteps() const { return static_cast<std::int64_t>(log_alphas_.size()); }  // N; 0 for EDM's
-  double first_time() const { return first_time_; }  // the noisiest, where sampling begins: 1, or sigma_max
-  double last_time() const { return last_time_; }    // the cleanest, where it ends: 1 / N, or sigma_min
+  // The noisiest, where sampling begins: sigma_max, or n / N of the last step n with lambda >= -5.1, as DPM-Solver
+  // clips its discrete schedules. That is 1 for Ho's linear betas, a little less for cosine ones. DDIM visits all N
+  // steps.
+  double first_time() const { return first_time_; }
+  double last_time() const { return last_time_; }  // the cleanest, where it ends: 1 / N, or sigma_min
 
   double LogAlpha(double t) const;
   double Lambda(double t) const;
@@ -29,7 +32,7 @@ class NoiseSchedule {
   double TimeOfLambda(double lambda) const;
   double TimeOfNoiseLevel(double sigma) const;
   // The standard deviation of x_t / alpha_t at the first time, which initial noise is multiplied by: sigma_max for
-  // EDM's process, 1 / alpha_1 for the discrete one (whose x_1 counts as standard normal).
+  // EDM's process, 1 / alpha for the discrete one (whose x_t counts as standard normal there).
   double InitialScale() const;
 
  private:

@@ -11,6 +11,10 @@ namespace lcsc {
 SamplerOptions SamplerOf(const EvaluationOptions& options);
 Quantisation QuantisationOf(const EvaluationOptions& options);
 
+// How often the network is called for one batch of images. Throws ConfigError when the options' sampler does
+// not fit the network.
+int FunctionEvaluationsOf(const EvaluationOptions& options, const Denoiser& network);
+
 // uint8 [n, c, h, w]: the samples `range` of the options' noise, quantised. Undefined when an image is not finite.
 at::Tensor DrawImages(Denoiser& network, const EvaluationOptions& options, SampleRange range);
 

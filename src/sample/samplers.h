@@ -1,0 +1,56 @@
+// The families of samplers behind Sample, and what they share.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "lcsc/sample/sampler.h"
+
+namespace lcsc {
+
+// The network as a sampler sees it: a state of any type and one noise level for the whole batch.
+class BatchDenoiser {
+ public:
+  struct Options {
+    bool clamp = false;                       // the denoised images, to [-1, 1]
+    at::ScalarType level_type = at::kDouble;  // of the noise level that the network is told
+  };
+  BatchDenoiser(Denoiser& network, const Conditioning& conditioning, Options options)
+      : network_(network), conditioning_(conditioning), options_(options) {}
+
+  // x: [n, c, h, w] in EDM's units. Returns float32 [n, c, h, w].
+  at::Tensor operator()(const at::Tensor& x, double sigma) const {
+    const at::Tensor level = at::full({1}, sigma, x.options().dtype(options_.level_type));
+    const at::Tensor denoised = network_.Denoise(x.to(at::kFloat), level, conditioning_);
+    return options_.clamp ? denoised.clamp(-1, 1) : denoised;
+  }
+  const NoiseSchedule& schedule() const { return network_.schedule(); }
+
+ private:
+  Denoiser& network_;
+  const Conditioning& conditioning_;
+  Options options_;
+};
+
+at::Tensor SampleConsistency(const BatchDenoiser& denoise, const SamplerOptions& options, const NoiseSource& noise);
+
+at::Tensor SampleEuler(const BatchDenoiser& denoise, const SamplerOptions& options, const NoiseSource& noise);
+at::Tensor SampleAncestral(const BatchDenoiser& denoise, const SamplerOptions& options, const NoiseSource& noise);
+// The state is of `state_type`.
+at::Tensor SampleHeun(const BatchDenoiser& denoise, const SamplerOptions& options, const NoiseSource& noise,
+                      at::ScalarType state_type);
+
+// The discrete steps that DDIM visits, of 0..N-1, ascending; one call each. Throws ConfigError when the process is not
+// discrete, has fewer steps, or `options.skip` is not DDIM's.
+std::vector<std::int64_t> DdimSteps(const SamplerOptions& options, const NoiseSchedule& schedule);
+// float64.
+at::Tensor SampleDdim(const BatchDenoiser& denoise, const SamplerOptions& options, const NoiseSource& noise);
+
+// Throws ConfigError when the steps are too few for the order.
+int DpmSolverEvaluations(const SamplerOptions& options);
+// float64.
+at::Tensor SampleDpmSolver(const BatchDenoiser& denoise, const SamplerOptions& options, const NoiseSource& noise);
+
+}  // namespace lcsc
