@@ -53,6 +53,7 @@ std::vector<std::unique_ptr<Command>> MakeCommands() {
   commands.push_back(MakeMergeCommand());
   commands.push_back(MakeSampleCommand());
   commands.push_back(MakeEvaluateCommand());
+  commands.push_back(MakeMetricsCommand());
   return commands;
 }
 
