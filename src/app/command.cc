@@ -47,6 +47,7 @@ std::vector<std::unique_ptr<Command>> MakeCommands() {
   commands.push_back(MakePackCommand());
   commands.push_back(MakeInspectCommand());
   commands.push_back(MakeReferenceCommand());
+  commands.push_back(MakeFeaturesCommand());
   commands.push_back(MakeSearchCommand());
   commands.push_back(MakeStatusCommand());
   commands.push_back(MakeBaselinesCommand());

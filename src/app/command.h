@@ -34,6 +34,7 @@ std::unique_ptr<Command> MakeTrainCommand();
 std::unique_ptr<Command> MakePackCommand();
 std::unique_ptr<Command> MakeInspectCommand();
 std::unique_ptr<Command> MakeReferenceCommand();
+std::unique_ptr<Command> MakeFeaturesCommand();
 std::unique_ptr<Command> MakeSearchCommand();
 std::unique_ptr<Command> MakeStatusCommand();
 std::unique_ptr<Command> MakeBaselinesCommand();

@@ -7,8 +7,12 @@ void AddEvaluationOptions(OptionSet& set, EvaluationOptions& options) {
     return OptionText{"evaluation", name, unit, help, identity};
   };
   set.Add(text("trajectory", "path", "the packed checkpoints, made by `lcsc pack`", false), &options.trajectory);
-  set.Add(text("extractor", "path", "weights of the feature extractor (.safetensors with its network JSON)", false),
+  set.Add(text("extractor", "path",
+               "the feature extractor: weights of the FID Inception, weights with their network JSON, or a TorchScript "
+               "archive",
+               false),
           &options.extractor);
+  AddExtractorOptions(set, "evaluation", options.extraction);
   set.Add(
       text("reference", "path", "statistics of the real images (.npz with mu, sigma), made by `lcsc reference`", false),
       &options.reference);

@@ -12,6 +12,7 @@
 #include "lcsc/base/error.h"
 #include "lcsc/io/npz.h"
 #include "lcsc/io/png.h"
+#include "lcsc/io/safetensors.h"
 
 namespace lcsc {
 namespace fs = std::filesystem;
@@ -95,13 +96,13 @@ ImageSet ReadCsv(const fs::path& path) {
   return {at::tensor(pixels).reshape({count, 1, side, side}), at::tensor(labels)};
 }
 
-ImageSet ReadNpzImages(const fs::path& path) {
+ImageSet ReadNpzImages(const fs::path& path, const std::string& key) {
   const std::vector<std::string> names = ListNpz(path);
-  const at::Tensor nhwc = ReadNpz(path, {"arr_0"}).at("arr_0");
-  const bool sound = nhwc.dim() == 4 && nhwc.scalar_type() == at::kByte && nhwc.size(0) >= 1;
+  const at::Tensor nhwc = ReadNpz(path, {key}).at(key);
+  const bool sound = nhwc.dim() == 4 && nhwc.scalar_type() == at::kByte && nhwc.numel() > 0;
   if (!sound) {
-    throw InputError("{}: array \"arr_0\": expected uint8 of shape [n, h, w, c], found {} of shape [{}]", path.string(),
-                     c10::toString(nhwc.scalar_type()), fmt::join(nhwc.sizes().vec(), ", "));
+    throw InputError("{}: array \"{}\": expected uint8 of shape [n, h, w, c], found {} of shape [{}]", path.string(),
+                     key, c10::toString(nhwc.scalar_type()), fmt::join(nhwc.sizes().vec(), ", "));
   }
   ImageSet set{nhwc.permute({0, 3, 1, 2}).contiguous(), {}};
   if (std::ranges::count(names, "arr_1") == 0) return set;
@@ -112,6 +113,44 @@ ImageSet ReadNpzImages(const fs::path& path) {
   }
   set.labels = set.labels.to(at::kLong);
   return set;
+}
+
+bool HoldsImages(const TensorEntry& entry) { return entry.type == DataType::kUInt8 && entry.shape.size() == 4; }
+
+// The tensor that holds the images when nobody said which.
+std::string KeyOfImages(const SafetensorsFile& file) {
+  constexpr const char* kDefaultKey = "images";
+  if (file.Contains(kDefaultKey)) return kDefaultKey;
+  std::vector<std::string> names;
+  for (const TensorEntry& entry : file.entries()) {
+    if (HoldsImages(entry)) names.push_back(entry.name);
+  }
+  if (names.size() == 1) return names[0];
+  if (names.empty()) {
+    throw InputError("{}: expected images, uint8 [n, c, h, w], found none among {} tensors", file.path().string(),
+                     file.entries().size());
+  }
+  throw InputError(
+      "{}: expected images as the tensor \"{}\" or as the only uint8 [n, c, h, w], found [{}]; name one "
+      "with --key",
+      file.path().string(), kDefaultKey, fmt::join(names, ", "));
+}
+
+ImageSet ReadSafetensorsImages(const fs::path& path, const std::string& key) {
+  const SafetensorsFile file(path);
+  const std::string name = key.empty() ? KeyOfImages(file) : key;
+  const auto entry = std::ranges::find(file.entries(), name, &TensorEntry::name);
+  if (entry == file.entries().end()) {
+    std::vector<std::string> names;
+    for (const TensorEntry& other : file.entries()) names.push_back(other.name);
+    throw InputError("{}: expected a tensor \"{}\", found [{:.400}]", path.string(), name,
+                     fmt::format("{}", fmt::join(names, ", ")));
+  }
+  if (!HoldsImages(*entry) || entry->num_elements() == 0) {
+    throw InputError("{}: tensor \"{}\": expected uint8 [n, c, h, w] with n >= 1, found {} {}", path.string(), name,
+                     DataTypeName(entry->type), ShapeText(entry->shape));
+  }
+  return {file.Read(name), {}};
 }
 
 ImageSet ReadFolder(const fs::path& folder) {
@@ -135,13 +174,17 @@ ImageSet ReadFolder(const fs::path& folder) {
 
 }  // namespace
 
-ImageSet ReadImageSet(const fs::path& path) {
+ImageSet ReadImageSet(const fs::path& path, const std::string& key) {
   const std::string name = path.filename().string();
   if (!fs::exists(path)) throw InputError("cannot read {}: no such file or folder; check the path", path.string());
+  if (name.ends_with(".safetensors")) return ReadSafetensorsImages(path, key);
+  if (name.ends_with(".npz")) return ReadNpzImages(path, key.empty() ? "arr_0" : key);
+  if (!key.empty()) {
+    throw InputError("{}: a key (\"{}\") is for .safetensors and .npz files; leave it out", path.string(), key);
+  }
   if (fs::is_directory(path)) return ReadFolder(path);
   if (name.ends_with(".csv") || name.ends_with(".csv.gz")) return ReadCsv(path);
-  if (name.ends_with(".npz")) return ReadNpzImages(path);
-  throw InputError("{}: expected images as .csv, .csv.gz, .npz or a folder of .png files", path.string());
+  throw InputError("{}: expected images as .csv, .csv.gz, .npz, .safetensors or a folder of .png files", path.string());
 }
 
 }  // namespace lcsc

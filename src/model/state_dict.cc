@@ -27,8 +27,7 @@ class Mismatches {
   void ThrowIfAny() const {
     if (count_ == 0) return;
     const std::string others = count_ == 1 ? "" : fmt::format(" (and {} more differences)", count_ - 1);
-    throw InputError("{}: {}{}; the tensors must be exactly those of the network that the JSON describes", source_,
-                     first_, others);
+    throw InputError("{}: {}{}; the tensors must be exactly those of the network", source_, first_, others);
   }
 
  private:

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "lcsc/config/extractor_options.h"
 #include "lcsc/config/option_set.h"
 
 namespace lcsc {
@@ -12,7 +13,10 @@ namespace lcsc {
 struct EvaluationOptions {
   std::string trajectory;
   std::string extractor;
+  ExtractorOptions extraction;
   std::string reference;
+  // What to do with a reference made with another protocol or extractor: refuse, allow
+  std::string reference_mismatch = "refuse";
   std::int64_t num_samples = 10000;
   std::int64_t seed = 1;
   std::int64_t batch_size = 250;

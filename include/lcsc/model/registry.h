@@ -5,6 +5,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "lcsc/config/extractor_options.h"
 #include "lcsc/io/tensor_file.h"
 #include "lcsc/model/network.h"
 
@@ -31,7 +32,14 @@ void BindFlatWeights(torch::nn::Module& module, const TensorTable& table, const 
 
 // Reads weights and network JSON (`__metadata__.config`) from one file; in eval mode.
 std::shared_ptr<Denoiser> LoadDenoiser(const std::filesystem::path& weights);
-std::shared_ptr<FeatureExtractor> LoadFeatureExtractor(const std::filesystem::path& weights);
+
+// An extractor of the kind that the options name; "auto": a TorchScript archive, else a file with the Inception's
+// tensor names, else one whose network JSON says what it is. Throws InputError, ConfigError.
+std::shared_ptr<FeatureExtractor> LoadFeatureExtractor(const std::filesystem::path& weights,
+                                                       const ExtractorOptions& options = {});
+// The protocol() that this extractor would have, without reading its weights.
+std::string ExtractorProtocol(const std::filesystem::path& weights, const ExtractorOptions& options = {});
+
 // The network JSON of a weights file. Throws InputError when it has none or it is no JSON.
 nlohmann::json NetworkConfigOf(const TensorFile& file);
 
