@@ -23,7 +23,6 @@ namespace {
 constexpr std::uint64_t kMaxExpansion = 1032 * 24;
 constexpr std::uint64_t kHeaderSlackBytes = 4096;
 constexpr png_uint_32 kMaxSide = 1 << 16;
-constexpr std::size_t kSignatureBytes = 8;
 
 struct FileCloser {
   void operator()(std::FILE* file) const { std::fclose(file); }

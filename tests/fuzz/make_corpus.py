@@ -1,0 +1,314 @@
+#!/usr/bin/env python3
+"""Writes the seed corpora: sound files of every kind that a reader accepts, and one file for each way of being bad.
+
+    tests/fuzz/make_corpus.py        # writes tests/fuzz/corpus/TARGET/NAME, beside what fuzzing has found
+
+Needs NumPy. The files named found-* come from fuzzing and are not written here.
+"""
+import gzip
+import io
+import json
+import pickle
+import struct
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+FOLDER = Path(__file__).parent / "corpus"
+DATA = Path(__file__).parent.parent / "data"
+CONFIGS = Path(__file__).parent.parent.parent / "configs"
+
+
+def write(target, files):
+    folder = FOLDER / target
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+
+
+def safetensors(header, data=b"", length=None):
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return struct.pack("<Q", len(text) if length is None else length) + text + data
+
+
+def tensor(dtype, shape, begin, end):
+    return {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}
+
+
+def safetensors_files():
+    two = {"a": tensor("F32", [2], 0, 8), "b": tensor("BOOL", [3], 8, 11)}
+    nan = np.array([np.nan, np.inf], np.float32).tobytes()
+    meta = {"config": json.dumps({"model_type": "SongUNet"}), "step": "7"}
+    types = ["F64", "F32", "F16", "BF16", "I64", "I32", "I16", "I8", "U8", "BOOL"]
+    sizes = [8, 4, 2, 2, 8, 4, 2, 1, 1, 1]
+    ends = np.cumsum(sizes).tolist()
+    return {
+        "sound": safetensors(two, nan + b"\0\1\2"),
+        "sound-metadata": safetensors({"__metadata__": meta, "a": tensor("BF16", [], 0, 2)}, b"\0\0"),
+        "sound-every-type": safetensors({t: tensor(t, [1], e - s, e) for t, s, e in zip(types, sizes, ends)}, bytes(ends[-1])),
+        "sound-empty-tensor": safetensors({"a": tensor("F32", [0, 4], 0, 0)}),
+        "sound-no-tensor": safetensors({}),
+        "bad-overlap": safetensors({"a": tensor("F32", [2], 0, 8), "b": tensor("F32", [2], 4, 12)}, bytes(12)),
+        "bad-hole": safetensors({"a": tensor("U8", [1], 0, 1), "b": tensor("U8", [1], 2, 3)}, bytes(3)),
+        "bad-beyond-end": safetensors({"a": tensor("F32", [2], 0, 8)}, bytes(4)),
+        "bad-left-over": safetensors({"a": tensor("F32", [1], 0, 4)}, bytes(9)),
+        "bad-backwards": safetensors({"a": tensor("F32", [1], 4, 0)}, bytes(4)),
+        "bad-offsets-wrap": safetensors({"a": tensor("U8", [1], 2**64 - 1, 0)}, bytes(1)),
+        "bad-shape-overflows": safetensors({"a": tensor("F32", [2**32, 2**32, 2**32], 0, 0)}),
+        "bad-shape-zero-times-huge": safetensors({"a": tensor("F32", [0, 2**63 - 1, 2**62], 0, 0)}),
+        "bad-shape-huge-times-zero": safetensors({"a": tensor("F32", [2**62, 2**62, 0], 0, 0)}),
+        "bad-shape-negative": safetensors({"a": tensor("F32", [-1], 0, 4)}, bytes(4)),
+        "bad-shape-fraction": safetensors({"a": tensor("F32", [1.5], 0, 4)}, bytes(4)),
+        "bad-many-dimensions": safetensors({"a": tensor("U8", [1] * 4000, 0, 1)}, bytes(1)),
+        "bad-dtype": safetensors({"a": tensor("F8_E4M3", [1], 0, 1)}, bytes(1)),
+        "bad-dtype-number": safetensors({"a": {"dtype": 3, "shape": [1], "data_offsets": [0, 1]}}, bytes(1)),
+        "bad-header-huge": safetensors(b"{}", length=2**63),
+        "bad-header-100-mb": safetensors(b"{}", length=99_999_999),
+        "bad-header-cut": safetensors(b'{"a": {"dtype"'),
+        "bad-header-deep": safetensors(b"[" * 5000),
+        "bad-header-twice": safetensors(b'{"a": {"dtype": "U8", "shape": [0], "data_offsets": [0, 0]}, '
+                                        b'"a": {"dtype": "U8", "shape": [0], "data_offsets": [0, 0]}}'),
+        "bad-header-not-utf8": safetensors(b'{"\xff\xfe": 1}'),
+        "bad-header-list": safetensors([1, 2]),
+        "bad-metadata-number": safetensors({"__metadata__": {"step": 7}}),
+        "bad-metadata-list": safetensors({"__metadata__": []}),
+        "bad-empty": b"",
+        "bad-7-bytes": b"\0" * 7,
+    }
+
+
+def npy(array):
+    stream = io.BytesIO()
+    np.lib.format.write_array(stream, array, allow_pickle=True)
+    return stream.getvalue()
+
+
+def npy_text(descr, shape, data=b"", version=b"\1\0", fortran="False", padding=0):
+    text = f"{{'descr': '{descr}', 'fortran_order': {fortran}, 'shape': {shape}, }}".encode() + b" " * padding + b"\n"
+    return b"\x93NUMPY" + version + struct.pack("<H" if version[0] == 1 else "<I", len(text)) + text + data
+
+
+def archive(members, method=zipfile.ZIP_STORED):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", method) as target:
+        for name, content in members.items():
+            target.writestr(zipfile.ZipInfo(name), content, method)
+    return stream.getvalue()
+
+
+def claim_size(zipped, size):
+    """Overwrites the uncompressed size in the first local header and in the central directory."""
+    changed = bytearray(zipped)
+    for signature, offset in ((b"PK\3\4", 22), (b"PK\1\2", 24)):
+        place = zipped.index(signature) + offset
+        changed[place:place + 4] = struct.pack("<I", size)
+    return bytes(changed)
+
+
+def npz_files():
+    images = np.arange(2 * 4 * 4 * 3, dtype=np.uint8).reshape(2, 4, 4, 3)
+    small = npy(np.arange(6, dtype=np.float32).reshape(2, 3))
+    bomb = archive({"arr_0.npy": npy(np.zeros((1 << 19,), np.uint8))}, zipfile.ZIP_DEFLATED)
+    return {
+        "sound": archive({"arr_0.npy": small}),
+        "sound-deflated": archive({"arr_0.npy": small}, zipfile.ZIP_DEFLATED),
+        "sound-images": archive({"arr_0.npy": npy(images), "arr_1.npy": npy(np.array([3, 1]))}),
+        "sound-types": archive({f"{t}.npy": npy(np.ones(2, t)) for t in ("f8", "f4", "f2", "i8", "i4", "i2", "i1", "u1", "b1")}),
+        "sound-text": archive({"lcsc.npy": npy(np.array("protokoll é"))}),
+        "sound-scalar-and-empty": archive({"a.npy": npy(np.float64(2)), "b.npy": npy(np.empty((0, 3)))}),
+        "bad-object": archive({"arr_0.npy": npy(np.array([{}, None], object))}),
+        "bad-fortran": archive({"arr_0.npy": npy(np.asfortranarray(np.ones((2, 3))))}),
+        "bad-big-endian": archive({"arr_0.npy": npy(np.ones(2, ">f4"))}),
+        "bad-complex": archive({"arr_0.npy": npy(np.ones(2, complex))}),
+        "bad-structured": archive({"arr_0.npy": npy(np.zeros(2, [("a", "f4")]))}),
+        "bad-text-huge": archive({"arr_0.npy": npy_text("<U99999999999", "()")}),
+        "bad-text-not-unicode": archive({"arr_0.npy": npy_text("<U2", "()", b"\xff" * 8)}),
+        "bad-shape-huge": archive({"arr_0.npy": npy_text("<f8", "(9223372036854775807, 2)")}),
+        "bad-shape-zero-times-huge": archive({"arr_0.npy": npy_text("<f8", "(0, 9223372036854775807, 4611686018427387904)")}),
+        "bad-shape-huge-times-zero": archive({"arr_0.npy": npy_text("<f8", "(4611686018427387904, 4611686018427387904, 0)")}),
+        "bad-shape-negative": archive({"arr_0.npy": npy_text("<f8", "(-1, 2)")}),
+        "bad-shape-beyond-data": archive({"arr_0.npy": npy_text("<f8", "(1000,)", bytes(8))}),
+        "bad-data-left-over": archive({"arr_0.npy": npy_text("|u1", "(1,)", bytes(8))}),
+        "bad-header-long": archive({"arr_0.npy": npy_text("|u1", "(1,)", b"\0", b"\2\0", padding=20000)}, zipfile.ZIP_DEFLATED),
+        "bad-header-claims-4-gb": archive({"arr_0.npy": b"\x93NUMPY\2\0\xff\xff\xff\xff{}"}),
+        "bad-header-quotes": archive({"arr_0.npy": npy_text("'" * 500 + "<f8", "(" * 200)}),
+        "bad-header-long-spaces": archive({"arr_0.npy": npy_text("<f8", "(" + " " * 9000 + "1,)", bytes(8))}, zipfile.ZIP_DEFLATED),
+        "bad-version": archive({"arr_0.npy": npy_text("|u1", "(1,)", b"\0", b"\x09\0")}),
+        "bad-no-npy": archive({"readme.txt": b"hello"}),
+        "bad-no-magic": archive({"arr_0.npy": b"hello"}),
+        "bad-twice": archive({"arr_0.npy": small}) + archive({"arr_0.npy": small}),
+        "bad-bomb": bomb,
+        "bad-bomb-claims-4-gb": claim_size(bomb, 0xFFFFFFF0),
+        "bad-checksum": archive({"arr_0.npy": small}).replace(b"\0\0\x80?", b"\0\0\x80@"),
+        "bad-cut": archive({"arr_0.npy": small})[:-30],
+        "bad-empty-archive": archive({}),
+        "bad-empty": b"",
+    }
+
+
+def png(width, height, rows, depth=8, color=2, interlace=0, extra=()):
+    def chunk(kind, body):
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+    header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, interlace)
+    body = b"".join(chunk(kind, content) for kind, content in extra)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + body + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+def png_files():
+    rgb = b"".join(b"\0" + bytes(range(12)) for _ in range(3))
+    files = {f"sound-{path.stem}": path.read_bytes() for path in DATA.glob("*.png")}
+    files |= {
+        "sound-rgb": png(4, 3, rgb),
+        "sound-gray": png(4, 2, b"\0abcd\1abcd", color=0),
+        "sound-gray-1-bit": png(8, 2, b"\0\xaa\0\x55", depth=1, color=0),
+        "sound-palette": png(2, 2, b"\0\0\1\0\1\0", color=3, extra=[(b"PLTE", b"\xff\0\0\0\xff\0")]),
+        "sound-interlaced": png(1, 1, b"\0abc", interlace=1),
+        "bad-palette-missing": png(2, 2, b"\0\0\1\0\1\0", color=3),
+        "bad-palette-index": png(2, 2, b"\0\0\7\0\7\0", color=3, extra=[(b"PLTE", b"\xff\0\0")]),
+        "bad-side-huge": png(65535, 65535, b"\0"),
+        "bad-side-beyond": png(2**31 - 1, 2**31 - 1, b"\0"),
+        "bad-bomb": png(65535, 600, bytes(1 << 20), color=0),
+        "bad-zero": png(0, 0, b""),
+        "bad-filter": png(4, 1, b"\x09" + bytes(12)),
+        "bad-few-rows": png(4, 300, rgb),
+        "bad-depth": png(1, 1, b"\0abc", depth=7),
+        "bad-checksum": png(4, 3, rgb).replace(b"IDAT", b"IDAU"),
+        "bad-text-bomb": png(4, 3, rgb, extra=[(b"zTXt", b"a\0\0" + zlib.compress(bytes(1 << 22)))]),
+        "bad-profile": png(4, 3, rgb, extra=[(b"iCCP", b"a\0\0" + zlib.compress(bytes(4000)))]),
+        "bad-cut": png(4, 3, rgb)[:-20],
+        "bad-empty": b"",
+    }
+    return files
+
+
+def image_set_files():
+    rows = "0,4,8,16,7\n16,0,0,1,2\r\n\n1,2,3,4,0"
+    npz = npz_files()
+    images = archive({"arr_0.npy": npy(np.zeros((2, 4, 4, 3), np.uint8)), "arr_1.npy": npy(np.array([1.5, 2]))})
+    nan = archive({"arr_0.npy": npy(np.full((1, 2, 2, 3), np.nan, np.float32))})
+    csv = {
+        "sound": rows.encode(),
+        "sound-gz": gzip.compress(rows.encode(), mtime=0),
+        "bad-value": b"0,4,8,17,7\n",
+        "bad-negative": b"0,-4,8,1,7\n",
+        "bad-overflow": b"0,99999999999999999999,8,1,7\n",
+        "bad-ragged": b"0,4,8,16,7\n1,2\n",
+        "bad-not-square": b"0,4,8,7\n",
+        "bad-one-value": b"7\n7\n",
+        "bad-text": b"digits,are,here\n",
+        "bad-float": b"0.5,1,1,1,1\n",
+        "bad-label": b"0,4,8,16,-7\n",
+        "bad-nul": b"0,4,\0,16,7\n",
+        "bad-empty": b"",
+        "bad-newlines": b"\n" * 100,
+        "bad-gz-cut": gzip.compress(rows.encode() * 20, mtime=0)[:-12],
+        "bad-gz-checksum": gzip.compress(rows.encode(), mtime=0)[:-8] + bytes(8),
+        "bad-gz-bomb": gzip.compress(b"\n" * (1 << 22), mtime=0),
+    }
+    files = {name: b"c" + content for name, content in csv.items()}
+    files |= {"npz-" + name: b"n" + npz[name] for name in ("sound", "sound-images", "bad-object", "bad-no-npy", "bad-cut")}
+    files |= {"npz-bad-labels": b"n" + images, "npz-bad-nan": b"n" + nan}
+    files["npz-bad-no-image"] = b"n" + archive({"arr_0.npy": npy(np.zeros((0, 4, 4, 3), np.uint8))})
+    files["npz-bad-no-pixel"] = b"n" + archive({"arr_0.npy": npy(np.zeros((2, 0, 4, 3), np.uint8))})
+    files["npz-bad-channels"] = b"n" + archive({"arr_0.npy": npy(np.zeros((2, 2, 4, 7), np.uint8))})
+    return files
+
+
+def reference_files():
+    def statistics(mean, covariance, **others):
+        return archive({f"{k}.npy": npy(np.asarray(v)) for k, v in dict(mu=mean, sigma=covariance, **others).items()})
+    eye = np.eye(3)
+    return {
+        "sound": statistics(np.zeros(3), eye),
+        "sound-provenance": statistics(np.zeros(3), eye, lcsc='{"protocol": "tf1"}'),
+        "sound-float32": statistics(np.zeros(3, np.float32), eye.astype(np.float32)),
+        "bad-nan": statistics(np.array([0, np.nan, 0]), eye),
+        "bad-inf": statistics(np.zeros(3), eye * np.inf),
+        "bad-shapes": statistics(np.zeros(3), np.eye(4)),
+        "bad-scalar": statistics(0.0, 1.0),
+        "bad-empty": statistics(np.zeros(0), np.zeros((0, 0))),
+        "bad-integers": statistics(np.zeros(3, int), np.eye(3, dtype=int)),
+        "bad-no-sigma": archive({"mu.npy": npy(np.zeros(3))}),
+        "bad-provenance": statistics(np.zeros(3), eye, lcsc=3.5),
+        "bad-images": npz_files()["sound-images"],
+    }
+
+
+def config_files():
+    return {
+        "sound": (CONFIGS / "digits.ini").read_bytes(),
+        "sound-lists": b"[evaluation]\nconsistency_sigmas = 1.5, 0.821\n[search]\nema_rates =\n",
+        "bad-key": b"[search]\nepoch = 3\n",
+        "bad-section": b"[serch]\nepochs = 3\n",
+        "bad-no-section": b"epochs = 3\n",
+        "bad-number": b"[search]\nepochs = many\n",
+        "bad-range": b"[search]\nepochs = -3\nmutation_std = 1e400\n",
+        "bad-nan": b"[search]\nmutation_std = nan\n",
+        "bad-overflow": b"[search]\nepochs = 99999999999999999999999\n",
+        "bad-twice": b"[search]\nepochs = 3\nepochs = 4\n",
+        "bad-choice": b"[evaluation]\nsampler = euclid\n",
+        "bad-line": b"[search\nepochs\n= 3\n",
+        "bad-nul": b"[search]\nepochs = 3\0\n",
+        "bad-long-line": b"[search]\nema_rates = " + b"0.9," * 5000 + b"\n",
+        "bad-bytes": bytes(range(256)),
+        "bad-empty": b"",
+    }
+
+
+def torch_files():
+    files = {path.stem.removeprefix("torch_"): path.read_bytes() for path in DATA.glob("torch_*.pt")
+             if path.stat().st_size < 20000}
+    views = files.get("views", b"")
+    if views:
+        files["bad-cut"] = views[:-40]
+        files["bad-sizes"] = claim_size(views, 0xFFFFFFF0)
+    files["bad-empty"] = b""
+    files["bad-pickle"] = pickle.dumps({"a": [1, 2.5, "three", None, True]}, 2)
+    return files
+
+
+def pickle_files():
+    files = {}
+    for path in DATA.glob("torch_*.pt"):
+        if not zipfile.is_zipfile(path):
+            continue
+        with zipfile.ZipFile(path) as opened:
+            for name in opened.namelist():
+                if name.endswith("data.pkl") and opened.getinfo(name).file_size < 4000:
+                    files["program-" + path.stem.removeprefix("torch_")] = opened.read(name)
+    plain = {"a": [1, 2.5, "three", None, True, (1, 2), b"four", 10**30, -5, {6, 7}], "b": {"step": 3}}
+    for protocol in range(1, 6):
+        files[f"plain-protocol-{protocol}"] = pickle.dumps(plain, protocol)
+    loop = []
+    loop.append(loop)
+    files |= {
+        "loop": pickle.dumps(loop, 2),
+        "bad-system": b"cos\nsystem\n(S'true'\ntR.",
+        "bad-memo": b"\x80\x02h\x05.",
+        "bad-stack": b"\x80\x02\x85\x86\x87R.",
+        "bad-mark": b"\x80\x02tu.",
+        "bad-long": b"\x80\x02\x8b\xff\xff\xff\x7f.",
+        "bad-text-length": b"\x80\x04\x8d" + b"\xff" * 8 + b".",
+        "bad-memo-position": b"\x80\x02]r\xff\xff\xff\xff.",
+        "bad-deep": b"\x80\x02" + b"]" * 3000 + b"a" * 2999 + b".",
+        "bad-growth": b"\x80\x02]q\0" + b"h\0" * 1000 + b"(h\0h\0e" * 500 + b".",
+        "bad-no-stop": b"\x80\x02]",
+        "bad-empty": b"",
+    }
+    return files
+
+
+def main():
+    for target, files in {
+            "safetensors": safetensors_files(), "npz": npz_files(), "png": png_files(), "image_set": image_set_files(),
+            "reference": reference_files(), "config": config_files(),
+            "torch_archive": torch_files(), "pickle": pickle_files()}.items():
+        write(target, files)
+        total = sum(path.stat().st_size for path in (FOLDER / target).iterdir())
+        print(f"{target}: {len(files)} seeds, {total} bytes with what was found")
+
+
+if __name__ == "__main__":
+    main()
