@@ -55,6 +55,7 @@ std::vector<std::unique_ptr<Command>> MakeCommands() {
   commands.push_back(MakeSampleCommand());
   commands.push_back(MakeEvaluateCommand());
   commands.push_back(MakeMetricsCommand());
+  commands.push_back(MakeDenoiseCommand());
   return commands;
 }
 

@@ -1,74 +1,67 @@
-#include "lcsc/model/registry.h"
+#include <algorithm>
 
+#include "denoiser_families.h"
 #include "lcsc/base/error.h"
-#include "lcsc/model/json_reader.h"
-#include "lcsc/model/precondition.h"
+#include "lcsc/model/registry.h"
 
 namespace lcsc {
 namespace {
 
-void CheckProbability(const char* key, double value) {
-  if (value >= 0 && value < 1) return;
-  throw ConfigError("network JSON: {}: expected a number in [0, 1), found {}", key, value);
-}
-
 constexpr const char* kConfigKey = "config";
 
-SongUNetOptions ReadSongUNet(JsonReader& json) {
-  SongUNetOptions options;
-  options.img_resolution = json.RequireCount("img_resolution", 1);
-  options.in_channels = options.out_channels = json.RequireCount("img_channels", 1);
-  options.label_dim = json.GetCount("label_dim", options.label_dim, 0);
-  options.augment_dim = json.GetCount("augment_dim", options.augment_dim, 0);
-  options.model_channels = json.GetCount("model_channels", options.model_channels, 4);
-  options.channel_mult = json.Get("channel_mult", options.channel_mult);
-  options.channel_mult_emb = json.GetCount("channel_mult_emb", options.channel_mult_emb, 1);
-  options.num_blocks = json.GetCount("num_blocks", options.num_blocks, 1);
-  options.attn_resolutions = json.Get("attn_resolutions", options.attn_resolutions);
-  options.dropout = json.Get("dropout", options.dropout);
-  options.label_dropout = json.Get("label_dropout", options.label_dropout);
-  options.embedding_type = json.GetChoice<EmbeddingType>(
-      "embedding_type", {{"positional", EmbeddingType::kPositional}, {"fourier", EmbeddingType::kFourier}},
-      options.embedding_type);
-  options.channel_mult_noise = json.GetCount("channel_mult_noise", options.channel_mult_noise, 1);
-  options.encoder_type = json.GetChoice<EncoderType>(
-      "encoder_type",
-      {{"standard", EncoderType::kStandard}, {"skip", EncoderType::kSkip}, {"residual", EncoderType::kResidual}},
-      options.encoder_type);
-  options.decoder_type = json.GetChoice<DecoderType>(
-      "decoder_type", {{"standard", DecoderType::kStandard}, {"skip", DecoderType::kSkip}}, options.decoder_type);
-  options.resample_filter = json.Get("resample_filter", options.resample_filter);
-  CheckProbability("dropout", options.dropout);
-  CheckProbability("label_dropout", options.label_dropout);
-  return options;
-}
+struct Family {
+  const char* model_type;
+  std::shared_ptr<Denoiser> (*make)(JsonReader& json);
+};
+constexpr Family kFamilies[] = {{"SongUNet", MakeEdmDenoiser},
+                                {"DhariwalUNet", MakeEdmDenoiser},
+                                {"adm", MakeAdmDenoiser},
+                                {"improved_ddpm", MakeImprovedDiffusionDenoiser},
+                                {"ddpm", MakeDdpmDenoiser}};
 
-PreconditionOptions ReadPrecondition(JsonReader& json) {
-  constexpr double kConsistencySigmaMin = 0.002;
-  const auto precond = json.Require<std::string>("precond");
-  PreconditionOptions options;
-  options.sigma_data = json.Get("sigma_data", options.sigma_data);
-  if (!(options.sigma_data > 0)) {
-    throw ConfigError("network JSON: sigma_data: expected a number above 0, found {}", options.sigma_data);
+const Family& FamilyOf(JsonReader& reader) {
+  std::string type;
+  if (reader.Holds("model_type")) {
+    type = reader.Require<std::string>("model_type");
+  } else if (reader.Holds("precond") || reader.Holds("class_name")) {
+    type = "SongUNet";  // EDM's classes know which of its two networks is their default
+  } else if (reader.Holds("ch_mult")) {
+    type = "ddpm";  // ddim's configuration has no name for its network
+  } else {
+    type = reader.Require<std::string>("model_type");
   }
-  if (precond == "ConsistencyPrecond") {
-    options.sigma_boundary = json.Get("sigma_min", kConsistencySigmaMin);
-  } else if (precond != "EDMPrecond") {
-    json.RefuseWord("precond", precond, {"EDMPrecond", "ConsistencyPrecond"});
-  }
-  return options;
+  const auto* found = std::ranges::find(kFamilies, type, &Family::model_type);
+  if (found != std::end(kFamilies)) return *found;
+  std::vector<std::string> known;
+  for (const Family& family : kFamilies) known.emplace_back(family.model_type);
+  reader.RefuseWord("model_type", type, known);
 }
 
 }  // namespace
 
+std::string ReadTensorPrefix(JsonReader& json, const std::string& fallback) {
+  const auto prefix = json.Get("tensor_prefix", fallback);
+  if (prefix.empty()) return prefix;
+  if (prefix.back() != '.' || prefix.front() == '.' || prefix.find("..") != std::string::npos) {
+    throw ConfigError("network JSON: \"tensor_prefix\" is \"{}\"; expected \"\" or names each with a dot behind it",
+                      prefix);
+  }
+  return prefix;
+}
+
+NoiseTime ReadNoiseTime(JsonReader& json, NoiseTime fallback) {
+  const std::vector<std::pair<std::string, NoiseTime>> known = {{"edm", NoiseTime::kEdm}, {"cm", NoiseTime::kCm}};
+  const NoiseTime type = json.GetChoice<NoiseTime>("timestep_type", known, fallback);
+  const NoiseTime time = json.GetChoice<NoiseTime>("c_noise", known, type);
+  if (time != type && json.Holds("timestep_type")) {
+    throw ConfigError("network JSON: \"timestep_type\" and \"c_noise\" contradict each other; remove one");
+  }
+  return time;
+}
+
 std::shared_ptr<Denoiser> MakeDenoiser(const nlohmann::json& json) {
   JsonReader reader(json, "network JSON");
-  const auto type = reader.Require<std::string>("model_type");
-  if (type != "SongUNet") reader.RefuseWord("model_type", type, {"SongUNet"});
-  const PreconditionOptions precondition = ReadPrecondition(reader);
-  const SongUNetOptions network = ReadSongUNet(reader);
-  reader.RefuseUnknownKeys();
-  return std::make_shared<PreconditionedUNet>(precondition, network);
+  return FamilyOf(reader).make(reader);
 }
 
 nlohmann::json NetworkConfigOf(const TensorFile& file) {
@@ -87,8 +80,12 @@ nlohmann::json NetworkConfigOf(const TensorFile& file) {
 
 std::shared_ptr<Denoiser> LoadDenoiser(const std::filesystem::path& weights) {
   const auto file = OpenTensorFile(weights);
-  auto network = MakeDenoiser(NetworkConfigOf(*file));
-  LoadStateDict(*network, file->ReadAll(), weights.string());
+  return LoadDenoiser(*file, NetworkConfigOf(*file));
+}
+
+std::shared_ptr<Denoiser> LoadDenoiser(const TensorFile& weights, const nlohmann::json& json) {
+  auto network = MakeDenoiser(json);
+  LoadStateDict(*network, weights.ReadAll(), weights.path().string());
   network->eval();
   return network;
 }

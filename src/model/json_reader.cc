@@ -1,6 +1,7 @@
 #include "lcsc/model/json_reader.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "lcsc/base/error.h"
 #include "lcsc/config/nearest.h"
@@ -13,9 +14,43 @@ JsonReader::JsonReader(const nlohmann::json& json, std::string subject) : json_(
 
 std::int64_t JsonReader::GetCount(const std::string& key, std::int64_t fallback, std::int64_t least) {
   const auto value = Get<std::int64_t>(key, fallback);
-  if (value < least) throw ConfigError("{}: \"{}\" is {}; expected at least {}", subject_, key, value, least);
+  CheckCount(key, value, least);
   return value;
 }
+
+void JsonReader::CheckCount(const std::string& key, std::int64_t value, std::int64_t least) const {
+  if (value < least) throw ConfigError("{}: \"{}\" is {}; expected at least {}", subject_, key, value, least);
+  if (value > kMostCount) throw ConfigError("{}: \"{}\" is {}; expected at most {}", subject_, key, value, kMostCount);
+}
+
+std::vector<std::int64_t> JsonReader::GetCounts(const std::string& key, const std::vector<std::int64_t>& fallback,
+                                                std::int64_t least) {
+  const auto values = Get(key, fallback);
+  if (values.size() > kMostEntries) {
+    throw ConfigError("{}: \"{}\" has {} entries; expected at most {}", subject_, key, values.size(), kMostEntries);
+  }
+  for (const std::int64_t value : values) CheckCount(key, value, least);
+  return values;
+}
+
+double JsonReader::GetPositive(const std::string& key, double fallback) {
+  const auto value = Get(key, fallback);
+  if (value > 0 && std::isfinite(value)) return value;
+  throw ConfigError("{}: \"{}\" is {}; expected a number above 0", subject_, key, value);
+}
+
+double JsonReader::GetProbability(const std::string& key, double fallback) {
+  const auto value = Get(key, fallback);
+  if (value >= 0 && value < 1) return value;
+  throw ConfigError("{}: \"{}\" is {}; expected a number in [0, 1)", subject_, key, value);
+}
+
+bool JsonReader::Holds(const std::string& key) const {
+  const auto found = json_.find(key);
+  return found != json_.end() && !found->is_null();
+}
+
+bool JsonReader::HoldsString(const std::string& key) const { return Holds(key) && json_.find(key)->is_string(); }
 
 std::int64_t JsonReader::RequireCount(const std::string& key, std::int64_t least) {
   FindRequired(key);
@@ -24,8 +59,7 @@ std::int64_t JsonReader::RequireCount(const std::string& key, std::int64_t least
 
 const nlohmann::json* JsonReader::Find(const std::string& key) {
   known_.push_back(key);
-  const auto found = json_.find(key);
-  return found == json_.end() ? nullptr : &*found;
+  return Holds(key) ? &*json_.find(key) : nullptr;
 }
 
 const nlohmann::json* JsonReader::FindRequired(const std::string& key) {

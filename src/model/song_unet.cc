@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "lcsc/base/error.h"
+#include "unet_levels.h"
 
 namespace lcsc {
 namespace {
@@ -14,20 +15,6 @@ namespace {
 constexpr double kEps = 1e-6;       // of every group norm in this network
 constexpr double kLastInit = 1e-5;  // residual branches start as almost nothing
 constexpr double kSkipScale = 1 / std::numbers::sqrt2;
-
-// Registers children under names such as "16x16_block0".
-class LevelNames {
- public:
-  LevelNames(torch::nn::Module& parent, std::int64_t resolution) : parent_(parent), resolution_(resolution) {}
-  template <typename Layer, typename Options>
-  std::shared_ptr<Layer> Add(const std::string& name, const Options& options) const {
-    return parent_.register_module(fmt::format("{0}x{0}_{1}", resolution_, name), std::make_shared<Layer>(options));
-  }
-
- private:
-  torch::nn::Module& parent_;
-  std::int64_t resolution_;
-};
 
 Conv2dOptions PlainConv(std::int64_t in_channels, std::int64_t out_channels, std::int64_t kernel) {
   return {.in_channels = in_channels, .out_channels = out_channels, .kernel = kernel, .init = {}};
@@ -43,14 +30,7 @@ Conv2dOptions ResampleOnly(std::int64_t channels, Resample resample, const std::
 }
 
 void CheckOptions(const SongUNetOptions& options) {
-  const auto levels = static_cast<std::int64_t>(options.channel_mult.size());
-  const std::int64_t divisor = levels > 0 && levels < 32 ? std::int64_t{1} << (levels - 1) : 0;
-  if (divisor == 0 || options.img_resolution < divisor || options.img_resolution % divisor != 0) {
-    throw ConfigError(
-        "SongUNet: img_resolution {} with {} entries in channel_mult; expected 1 to 31 levels, and a "
-        "resolution that can be halved between them",
-        options.img_resolution, levels);
-  }
+  CheckLevels({"SongUNet", "img_resolution", "channel_mult"}, options.img_resolution, options.channel_mult.size());
   if (options.resample_filter.empty() || options.resample_filter.size() % 2 != 0) {
     throw ConfigError("SongUNet: resample_filter has {} taps; expected an even number, as in [1, 1] or [1, 3, 3, 1]",
                       options.resample_filter.size());
@@ -59,7 +39,9 @@ void CheckOptions(const SongUNetOptions& options) {
 
 }  // namespace
 
-SongUNet::SongUNet(const SongUNetOptions& options) : options_(options) {
+SongUNet::SongUNet(const SongUNetOptions& options)
+    : BareNetwork({options.in_channels, options.out_channels, options.img_resolution, options.label_dim}),
+      options_(options) {
   CheckOptions(options);
   const std::int64_t noise_channels = options.model_channels * options.channel_mult_noise;
   const std::int64_t emb_channels = options.model_channels * options.channel_mult_emb;
@@ -82,11 +64,12 @@ UNetBlockOptions SongUNet::BlockOptions(std::int64_t in_channels, std::int64_t o
           .out_channels = out_channels,
           .emb_channels = options_.model_channels * options_.channel_mult_emb,
           .resample_filter = options_.resample_filter,
+          .resample_proj = true,
           .dropout = options_.dropout,
           .eps = kEps,
           .skip_scale = kSkipScale,
-          .attn_init = std::sqrt(0.2),
-          .last_init = kLastInit};
+          .attn_init = {.scale = std::sqrt(0.2)},
+          .last_init = {.scale = kLastInit}};
 }
 
 bool SongUNet::AttendsAt(std::int64_t resolution) const {
@@ -121,7 +104,7 @@ std::vector<std::int64_t> SongUNet::BuildEncoder(torch::nn::Module& enc) {
     for (std::int64_t block = 0; block < options_.num_blocks; ++block) {
       const std::int64_t in_channels = std::exchange(channels, options_.model_channels * options_.channel_mult[i]);
       UNetBlockOptions block_options = BlockOptions(in_channels, channels);
-      block_options.attention = AttendsAt(Resolution(i));
+      block_options.heads = AttendsAt(Resolution(i)) ? 1 : 0;
       level.blocks.push_back(names.Add<UNetBlock>(fmt::format("block{}", block), block_options));
       skip_channels.push_back(channels);
     }
@@ -138,9 +121,9 @@ void SongUNet::BuildDecoder(torch::nn::Module& dec, std::vector<std::int64_t> sk
     DecoderLevel level;
     UNetBlockOptions entry = BlockOptions(channels, channels);
     if (i == coarsest) {
-      entry.attention = true;
+      entry.heads = 1;
       level.entry.push_back(names.Add<UNetBlock>("in0", entry));
-      entry.attention = false;
+      entry.heads = 0;
       level.entry.push_back(names.Add<UNetBlock>("in1", entry));
     } else {
       entry.resample = Resample::kUp;
@@ -151,7 +134,7 @@ void SongUNet::BuildDecoder(torch::nn::Module& dec, std::vector<std::int64_t> sk
       skip_channels.pop_back();
       channels = options_.model_channels * options_.channel_mult[i];
       UNetBlockOptions block_options = BlockOptions(in_channels, channels);
-      block_options.attention = block == options_.num_blocks && AttendsAt(Resolution(i));
+      block_options.heads = block == options_.num_blocks && AttendsAt(Resolution(i)) ? 1 : 0;
       level.blocks.push_back(names.Add<UNetBlock>(fmt::format("block{}", block), block_options));
     }
     if (options_.decoder_type == DecoderType::kSkip || i == 0) {
@@ -159,7 +142,7 @@ void SongUNet::BuildDecoder(torch::nn::Module& dec, std::vector<std::int64_t> sk
       if (options_.decoder_type == DecoderType::kSkip && i < coarsest) {
         level.aux_up = names.Add<Conv2d>("aux_up", ResampleOnly(out, Resample::kUp, options_.resample_filter));
       }
-      level.aux_norm = names.Add<GroupNorm>("aux_norm", GroupNormOptions{channels, kEps});
+      level.aux_norm = names.Add<GroupNorm>("aux_norm", GroupNormOptions{channels, kEps, 0});
       Conv2dOptions last = PlainConv(channels, out, 3);
       last.init.scale = kLastInit;
       level.aux_conv = names.Add<Conv2d>("aux_conv", last);
@@ -169,18 +152,16 @@ void SongUNet::BuildDecoder(torch::nn::Module& dec, std::vector<std::int64_t> sk
   LCSC_CHECK(skip_channels.empty());
 }
 
-at::Tensor SongUNet::Forward(const at::Tensor& x, const at::Tensor& c_noise, const at::Tensor& labels) const {
-  const at::Tensor emb = Embed(c_noise, labels);
+at::Tensor SongUNet::Forward(const at::Tensor& x, const at::Tensor& time, const at::Tensor& labels) const {
+  const at::Tensor emb = Embed(time, labels);
   return Decode(Encode(x, emb), emb);
 }
 
-at::Tensor SongUNet::Embed(const at::Tensor& c_noise, const at::Tensor& labels) const {
-  at::Tensor emb = map_noise_->Forward(c_noise);
+at::Tensor SongUNet::Embed(const at::Tensor& time, const at::Tensor& labels) const {
+  at::Tensor emb = map_noise_->Forward(time);
   if (map_label_) {
-    at::Tensor kept = labels;
-    if (is_training() && options_.label_dropout > 0) {
-      kept = labels * (at::rand({labels.size(0), 1}, labels.options()) >= options_.label_dropout);
-    }
+    const LabelInput input = {options_.label_dim, is_training() ? options_.label_dropout : 0};
+    const at::Tensor kept = LabelsOrZeros(labels, input, emb.options());
     emb = emb + map_label_->Forward(kept * std::sqrt(static_cast<double>(options_.label_dim)));
   }
   emb = SiluInto(map_layer0_->Forward(emb));

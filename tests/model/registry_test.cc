@@ -53,8 +53,8 @@ TEST(MakeDenoiser, NamesAMissingKeyAWrongTypeAndAnUnknownWord) {
   json["model_type"] = "SongUnet";
   EXPECT_THAT(Refusal(json), HasSubstr("'SongUNet'"));
   json = Small();
-  json["precond"] = "VPPrecond";
-  EXPECT_THAT(Refusal(json), AllOf(HasSubstr("EDMPrecond"), HasSubstr("ConsistencyPrecond")));
+  json["precond"] = "VQPrecond";
+  EXPECT_THAT(Refusal(json), AllOf(HasSubstr("EDMPrecond"), HasSubstr("'VPPrecond'")));
   EXPECT_THAT(Refusal(nlohmann::json::array()), HasSubstr("expected a JSON object"));
 }
 

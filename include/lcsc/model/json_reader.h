@@ -26,9 +26,22 @@ class JsonReader {
   T Require(const std::string& key) {
     return Convert<T>(key, *FindRequired(key));
   }
-  // A whole number of at least `least`.
+  // A whole number of at least `least` and at most kMostCount.
   std::int64_t GetCount(const std::string& key, std::int64_t fallback, std::int64_t least);
   std::int64_t RequireCount(const std::string& key, std::int64_t least);
+  // The same of a list's numbers, of which there are at most kMostEntries.
+  std::vector<std::int64_t> GetCounts(const std::string& key, const std::vector<std::int64_t>& fallback,
+                                      std::int64_t least);
+  // A finite number above 0.
+  double GetPositive(const std::string& key, double fallback);
+  // A number in [0, 1).
+  double GetProbability(const std::string& key, double fallback);
+  static constexpr std::int64_t kMostCount = 1 << 20;
+  static constexpr std::size_t kMostEntries = 64;
+
+  // Whether the key is there with a value; null counts as absent everywhere.
+  bool Holds(const std::string& key) const;
+  bool HoldsString(const std::string& key) const;
 
   // A word out of a list. Throws ConfigError with the nearest one.
   template <typename Enum>
@@ -52,6 +65,7 @@ class JsonReader {
  private:
   const nlohmann::json* Find(const std::string& key);
   const nlohmann::json* FindRequired(const std::string& key);
+  void CheckCount(const std::string& key, std::int64_t value, std::int64_t least) const;
   [[noreturn]] void RefuseType(const std::string& key, const nlohmann::json& value, const char* expected) const;
   // True for a whole number and for a list of them; the JSON library would cut 1.5 to 1.
   static bool IsWhole(const nlohmann::json& value);
@@ -59,6 +73,7 @@ class JsonReader {
   template <typename T>
   static constexpr const char* TypeName() {
     if constexpr (std::is_same_v<T, std::string>) return "a string";
+    if constexpr (std::is_same_v<T, bool>) return "true or false";
     if constexpr (std::is_same_v<T, double>) return "a number";
     if constexpr (std::is_same_v<T, std::int64_t>) return "a whole number";
     if constexpr (std::is_same_v<T, std::vector<double>>) return "a list of numbers";

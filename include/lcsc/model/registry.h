@@ -11,8 +11,9 @@
 
 namespace lcsc {
 
-// json: {"model_type": "SongUNet", "precond": "EDMPrecond", "img_resolution": 8, ...}; EDM's argument names and
-// defaults. Unknown keys and unknown types are refused by name (ConfigError), with the nearest known one.
+// json: {"model_type": "SongUNet", "precond": "EDMPrecond", "img_resolution": 8, ...}: the argument names and defaults
+// of the code base in question, see docs/networks.md. Unknown keys and unknown types are refused by name (ConfigError),
+// with the nearest known one.
 // The weights are initialised as the reference does, from torch's generator.
 std::shared_ptr<Denoiser> MakeDenoiser(const nlohmann::json& json);
 std::shared_ptr<FeatureExtractor> MakeFeatureExtractor(const nlohmann::json& json);
@@ -32,6 +33,8 @@ void BindFlatWeights(torch::nn::Module& module, const TensorTable& table, const 
 
 // Reads weights and network JSON (`__metadata__.config`) from one file; in eval mode.
 std::shared_ptr<Denoiser> LoadDenoiser(const std::filesystem::path& weights);
+// The same for files without network JSON, or with another.
+std::shared_ptr<Denoiser> LoadDenoiser(const TensorFile& weights, const nlohmann::json& json);
 
 // An extractor of the kind that the options name; "auto": a TorchScript archive, else a file with the Inception's
 // tensor names, else one whose network JSON says what it is. Throws InputError, ConfigError.

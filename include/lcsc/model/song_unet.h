@@ -4,6 +4,7 @@
 #include <memory>
 #include <vector>
 
+#include "lcsc/model/bare_network.h"
 #include "lcsc/model/unet_block.h"
 
 namespace lcsc {
@@ -32,13 +33,12 @@ struct SongUNetOptions {
   std::vector<double> resample_filter = {1, 1};
 };
 
-class SongUNet : public torch::nn::Module {
+class SongUNet : public BareNetwork {
  public:
   // Throws ConfigError when sizes do not fit together.
   explicit SongUNet(const SongUNetOptions& options);
-  // x: float32 [n, in_channels, res, res]; c_noise: float32 [n] or [1]; labels: one-hot float32 [n, label_dim], unused
-  // when label_dim is 0. Returns float32 [n, out_channels, res, res].
-  at::Tensor Forward(const at::Tensor& x, const at::Tensor& c_noise, const at::Tensor& labels) const;
+  // time: c_noise. No labels are all-zero labels.
+  at::Tensor Forward(const at::Tensor& x, const at::Tensor& time, const at::Tensor& labels) const override;
 
  private:
   // Without `conv`, a level begins with `down`; the aux layers are those of the encoder type.
@@ -63,7 +63,7 @@ class SongUNet : public torch::nn::Module {
   std::int64_t Resolution(std::size_t level) const { return options_.img_resolution >> level; }
   bool AttendsAt(std::int64_t resolution) const;
 
-  at::Tensor Embed(const at::Tensor& c_noise, const at::Tensor& labels) const;
+  at::Tensor Embed(const at::Tensor& time, const at::Tensor& labels) const;
   std::vector<at::Tensor> Encode(at::Tensor x, const at::Tensor& emb) const;
   at::Tensor Decode(std::vector<at::Tensor> skips, const at::Tensor& emb) const;
 
