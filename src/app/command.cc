@@ -73,6 +73,11 @@ void AddJsonFlag(OptionSet& set, bool* json) {
   set.AddFlag({"", "json", "", "print one JSON object on stdout instead of a table"}, json);
 }
 
+void AddKeyOption(OptionSet& set, std::string* key) {
+  set.Add({"", "key", "path", "the dict of tensors in a nested torch.save file: ema, state.ema, or a list's position"},
+          key);
+}
+
 ExitCode RunCommandLine(const World& world, const std::vector<std::string>& arguments) {
   const std::string first = arguments.empty() ? "--help" : arguments.front();
   if (first == "--help" || first == "-h" || first == "help") {

@@ -60,6 +60,9 @@ struct ConfigFile {
 // Declares --json.
 void AddJsonFlag(OptionSet& set, bool* json);
 
+// Declares --key.
+void AddKeyOption(OptionSet& set, std::string* key);
+
 // The command line without the program's name -> exit code. Errors are thrown.
 ExitCode RunCommandLine(const World& world, const std::vector<std::string>& arguments);
 

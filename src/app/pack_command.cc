@@ -1,22 +1,32 @@
+#include <algorithm>
 #include <cstdio>
+#include <optional>
 
 #include "app/command.h"
 #include "lcsc/base/progress.h"
 #include "lcsc/base/stop_signal.h"
 #include "lcsc/base/table.h"
+#include "lcsc/comm/gather.h"
+#include "lcsc/store/disk_speed.h"
 #include "lcsc/store/packer.h"
 
 namespace lcsc {
 namespace {
 
+constexpr double kMegabyte = 1e6;
+
 class PackCommand : public Command {
  public:
   std::string name() const override { return "pack"; }
-  std::string summary() const override { return "packs checkpoints into an HDF5 trajectory, or appends to one"; }
+  std::string summary() const override {
+    return "packs checkpoints into an HDF5 trajectory, or appends to one; ranks share the files";
+  }
 
   void AddOptions(OptionSet& set) override {
-    set.Add({"", "checkpoints", "glob", "the .safetensors checkpoints, 'ckpt/*.safetensors'; ordered by their step"},
-            &options_.checkpoints);
+    set.Add(
+        {"", "checkpoints", "glob", "the .safetensors or torch.save checkpoints, 'ckpt/*.pt'; ordered by their step"},
+        &options_.checkpoints);
+    AddKeyOption(set, &options_.key);
     set.Add({"", "output", "path", "the trajectory's folder, X.traj"}, &output_);
     set.AddChoice({"", "storage", "", "type of the stored differences to the first checkpoint"}, &storage_,
                   {"f32", "f16", "bf16"});
@@ -32,30 +42,55 @@ class PackCommand : public Command {
   }
 
   ExitCode Run(const World& world, OptionSet& set) override {
-    if (world.world_rank != 0) return ExitCode::kDone;
     InstallStopSignals();
-    for (const char* key : {"checkpoints", "output"}) set.Require(key);
-    options_.output = output_;
-    options_.storage = StorageTypeFromName(storage_);
-    if (!network_.empty()) options_.network = network_;
-    const PackReport report = Pack(options_);
-    Print(report);
-    return StopRequested() ? ExitCode::kInterrupted : ExitCode::kDone;
+    AgreeOnSetUp(world, [&] {
+      for (const char* key : {"checkpoints", "output"}) set.Require(key);
+      options_.output = output_;
+      options_.storage = StorageTypeFromName(storage_);
+      if (!network_.empty()) options_.network = network_;
+    });
+    PackTeam team{.world_rank = world.world_rank, .world_size = world.world_size};
+    if (world.world_size > 1) {
+      team.agree = [&world](const auto& work) { AgreeOnSetUp(world, work); };
+      team.gather = [&world](const std::string& text) { return GatherTexts(world, text); };
+    }
+    const PackReport report = Pack(options_, team);
+    if (world.world_rank == 0) Print(report, RatesOf(report));
+    return report.interrupted ? ExitCode::kInterrupted : ExitCode::kDone;
   }
 
  private:
-  void Print(const PackReport& report) const {
+  // Bytes per second.
+  struct Rates {
+    double packed = 0;            // shard files, everything included: reading the checkpoints, comparing, fsync
+    std::optional<double> plain;  // one sequential write of a plain file in the same folder, fsync included
+  };
+
+  Rates RatesOf(const PackReport& report) const {
+    constexpr std::int64_t kLeast = 1 << 20, kMost = 256 << 20;  // bytes of the plain file
+    if (report.bytes_written == 0 || report.seconds <= 0) return {};
+    return {static_cast<double>(report.bytes_written) / report.seconds,
+            MeasureSequentialWrite(options_.output, std::clamp(report.bytes_written, kLeast, kMost))};
+  }
+
+  void Print(const PackReport& report, const Rates& rates) const {
     const Trajectory& trajectory = report.trajectory;
     const std::string digest = trajectory.Digest();
     if (json_) {
-      const nlohmann::json json = {{"packed", report.num_packed},
-                                   {"skipped", report.num_skipped},
-                                   {"checkpoints", trajectory.steps.size()},
-                                   {"steps", trajectory.steps},
-                                   {"parameters", trajectory.table.num_elements()},
-                                   {"storage", storage_},
-                                   {"digest", digest},
-                                   {"output", output_}};
+      nlohmann::json json = {{"packed", report.num_packed},
+                             {"skipped", report.num_skipped},
+                             {"checkpoints", trajectory.steps.size()},
+                             {"steps", trajectory.steps},
+                             {"parameters", trajectory.table.num_elements()},
+                             {"storage", storage_},
+                             {"digest", digest},
+                             {"output", output_},
+                             {"bytes_read", report.bytes_read},
+                             {"bytes_written", report.bytes_written},
+                             {"seconds", report.seconds},
+                             {"write_mb_per_s", rates.packed / kMegabyte}};
+      json["plain_write_mb_per_s"] = rates.plain ? nlohmann::json(*rates.plain / kMegabyte) : nlohmann::json();
+      json["fraction_of_disk"] = rates.plain ? nlohmann::json(rates.packed / *rates.plain) : nlohmann::json();
       std::printf("%s\n", json.dump().c_str());
       return;
     }
@@ -69,6 +104,16 @@ class PackCommand : public Command {
     table.AddRow({"merged parameters", fmt::format("{}", trajectory.table.num_elements())});
     table.AddRow({"storage", storage_});
     table.AddRow({"digest", digest});
+    if (report.num_packed > 0) {
+      table.AddRow({"read", fmt::format("{} of checkpoints in {}", FormatBytes(static_cast<double>(report.bytes_read)),
+                                        FormatDuration(report.seconds))});
+      table.AddRow({"written", fmt::format("{}, {:.0f} MB/s", FormatBytes(static_cast<double>(report.bytes_written)),
+                                           rates.packed / kMegabyte)});
+    }
+    if (rates.plain) {
+      table.AddRow({"of the disk's speed", fmt::format("{:.0f} %: a plain file is written with {:.0f} MB/s",
+                                                       100 * rates.packed / *rates.plain, *rates.plain / kMegabyte)});
+    }
     std::fputs(table.ToString().c_str(), stdout);
   }
 

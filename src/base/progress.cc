@@ -49,6 +49,10 @@ void Progress::Finish() {
   Draw(/*last=*/true);
 }
 
+std::string Progress::Amount(double units) const {
+  return options_.in_bytes ? FormatBytes(units) : fmt::format("{:.1f} {}", units, options_.unit);
+}
+
 void Progress::Draw(bool last) {
   const double elapsed_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
   const double rate = elapsed_s > 0 ? static_cast<double>(done_ - options_.done_before) / elapsed_s : 0;
@@ -58,11 +62,14 @@ void Progress::Draw(bool last) {
     const double share = std::min(1.0, static_cast<double>(done_) / static_cast<double>(options_.total));
     const auto filled = static_cast<std::size_t>(share * kWidth);
     if (terminal_) line += fmt::format(" [{}{}]", std::string(filled, '#'), std::string(kWidth - filled, '.'));
-    line += fmt::format(" {:3.0f}%  {}/{} {}", 100 * share, done_, options_.total, options_.unit);
+    const std::string count =
+        options_.in_bytes ? Amount(static_cast<double>(done_)) + "/" + Amount(static_cast<double>(options_.total))
+                          : fmt::format("{}/{} {}", done_, options_.total, options_.unit);
+    line += fmt::format(" {:3.0f}%  {}", 100 * share, count);
   } else {
     line += fmt::format("  {} {}", done_, options_.unit);
   }
-  line += fmt::format("  {:.1f} {}/s", rate, options_.unit);
+  line += fmt::format("  {}/s", Amount(rate));
   if (last) {
     line += fmt::format("  in {}", FormatDuration(elapsed_s));
   } else if (options_.total > 0 && rate > 0) {

@@ -97,6 +97,8 @@ at::Tensor TorchArchive::ReadElements(const std::string& name, ElementRange rang
   return TensorFile::ReadElements(name, range);
 }
 
+void TorchArchive::Close() const { storages_->Close(); }
+
 bool IsTorchArchive(const fs::path& path) {
   const std::string bytes = FirstBytes(path);
   return IsZip(bytes) || IsLegacyTorchFile(bytes);

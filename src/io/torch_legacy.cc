@@ -49,12 +49,15 @@ class LegacyFile : public TorchStorages {
   void Read(const std::string& key, StorageSpan span, void* destination) const override {
     const StorageSpan storage = SpanOf(key);
     LCSC_CHECK(span.begin <= storage.size && span.size <= storage.size - span.begin);
+    if (!file_.is_open()) file_.open(path_, std::ios::binary);
     file_.clear();
     file_.seekg(static_cast<std::streamoff>(storage.begin + span.begin));
     if (!file_.read(static_cast<char*>(destination), static_cast<std::streamsize>(span.size))) {
       Refuse(fmt::format("storage {} cannot be read, although it was there when the file was opened", key));
     }
   }
+
+  void Close() const override { file_.close(); }
 
  private:
   [[noreturn]] void Refuse(const std::string& reason) const {

@@ -16,7 +16,7 @@ struct StorageSpan {
   std::uint64_t begin = 0, size = 0;
 };
 
-// Where the bytes of storages lie. Keeps the file open. One thread at a time.
+// Where the bytes of storages lie. One thread at a time.
 class TorchStorages {
  public:
   virtual ~TorchStorages() = default;
@@ -27,6 +27,8 @@ class TorchStorages {
   // REQUIRES: the span lies inside the storage. A whole storage of a zip archive is compared with its checksum.
   // Throws InputError when the bytes cannot be read or are damaged.
   virtual void Read(const std::string& key, StorageSpan span, void* destination) const = 0;
+  // Lets go of the file; the next Read opens it again.
+  virtual void Close() const = 0;
 };
 
 struct TorchContent {

@@ -27,9 +27,7 @@ struct Entry {
 class TorchZip : public TorchStorages {
  public:
   explicit TorchZip(const fs::path& path) : path_(path.string()) {
-    int code = 0;
-    archive_.reset(zip_open(path.c_str(), ZIP_RDONLY, &code));
-    if (!archive_) Refuse(ZipErrorText(code));
+    Open();
     ListEntries(fs::file_size(path));
     FindPrefix();
     CheckByteOrder();
@@ -54,7 +52,16 @@ class TorchZip : public TorchStorages {
     ReadEntry("data/" + key, span, static_cast<char*>(destination));
   }
 
+  void Close() const override { archive_.reset(); }
+
  private:
+  void Open() const {
+    if (archive_) return;
+    int code = 0;
+    archive_.reset(zip_open(path_.c_str(), ZIP_RDONLY, &code));
+    if (!archive_) Refuse(ZipErrorText(code));
+  }
+
   [[noreturn]] void Refuse(const std::string& reason) const {
     throw InputError("{}: not a sound torch.save archive: {}; save or copy the file again", path_, reason);
   }
@@ -126,6 +133,7 @@ class TorchZip : public TorchStorages {
   }
 
   void ReadEntry(const std::string& name, StorageSpan span, char* destination) const {
+    Open();
     const Entry& entry = EntryOf(name);
     LCSC_CHECK(span.begin <= entry.size && span.size <= entry.size - span.begin);
     ZipMemberHandle member(zip_fopen_index(archive_.get(), entry.index, 0));
@@ -161,7 +169,7 @@ class TorchZip : public TorchStorages {
   }
 
   std::string path_, prefix_;
-  ZipArchive archive_;
+  mutable ZipArchive archive_;
   std::map<std::string, Entry> entries_;
   std::uint64_t total_bytes_ = 0;
 };

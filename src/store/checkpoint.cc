@@ -4,10 +4,11 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cmath>
+#include <limits>
 #include <optional>
 #include <regex>
 
+#include "finite.h"
 #include "lcsc/base/error.h"
 
 namespace lcsc {
@@ -44,7 +45,7 @@ std::string LastDigits(const std::string& stem) {
   return {first.base(), last.base()};
 }
 
-std::int64_t StepOf(const SafetensorsFile& file) {
+std::int64_t StepOf(const TensorFile& file) {
   const auto entry = file.metadata().find(kStepKey);
   const bool in_metadata = entry != file.metadata().end();
   const std::string text = in_metadata ? entry->second : LastDigits(file.path().stem().string());
@@ -61,21 +62,24 @@ std::string DescribeTensor(const TensorEntry& entry) {
   return fmt::format("{} {}", DataTypeName(entry.type), ShapeText(entry.shape));
 }
 
-void CheckFinite(const SafetensorsFile& file, const TensorEntry& entry, const at::Tensor& values) {
+// values: float32, the tensor's elements from `first_element` on.
+void CheckFinite(const TensorFile& file, const TensorEntry& entry, const at::Tensor& values,
+                 std::int64_t first_element = 0) {
   const std::span<const float> elements(values.data_ptr<float>(), static_cast<std::size_t>(values.numel()));
-  const auto bad = std::ranges::find_if_not(elements, [](float value) { return std::isfinite(value); });
-  if (bad == elements.end()) return;
+  const auto bad = FirstNotBelow(elements, std::numeric_limits<float>::infinity());
+  if (!bad) return;
   throw InputError("{}: tensor \"{}\": expected finite numbers, found {} at element {}; leave this checkpoint out",
-                   file.path().string(), entry.name, *bad, bad - elements.begin());
+                   file.path().string(), entry.name, elements[*bad], first_element + static_cast<std::int64_t>(*bad));
 }
 
 }  // namespace
 
-std::vector<Checkpoint> FindCheckpoints(const std::string& glob) {
+std::vector<Checkpoint> FindCheckpoints(const std::string& glob, const TensorFileOptions& options) {
   std::vector<Checkpoint> checkpoints;
   for (const fs::path& path : MatchingFiles(glob)) {
-    SafetensorsFile file(path);
-    const std::int64_t step = StepOf(file);
+    auto file = OpenTensorFile(path, options);
+    file->Close();
+    const std::int64_t step = StepOf(*file);
     checkpoints.push_back({step, std::move(file)});
   }
   std::ranges::sort(checkpoints, {}, &Checkpoint::step);
@@ -83,7 +87,7 @@ std::vector<Checkpoint> FindCheckpoints(const std::string& glob) {
   if (equal != checkpoints.end()) {
     throw InputError(
         "{} and {}: expected different steps, found {} in both; give one of them another step or leave it out",
-        equal->file.path().string(), std::next(equal)->file.path().string(), equal->step);
+        equal->file->path().string(), std::next(equal)->file->path().string(), equal->step);
   }
   return checkpoints;
 }
@@ -103,7 +107,7 @@ TensorSplit SplitTensors(const std::vector<TensorEntry>& entries, const std::str
   return {TensorTable(std::move(merged)), std::move(carried)};
 }
 
-void CheckSameTensors(const ExpectedTensors& expected, const SafetensorsFile& file) {
+void CheckSameTensors(const ExpectedTensors& expected, const TensorFile& file) {
   const std::vector<TensorEntry>& found = file.entries();
   const auto [wanted, had] = std::ranges::mismatch(expected.entries, found);
   if (wanted == expected.entries.end() && had == found.end()) return;
@@ -123,20 +127,21 @@ void CheckSameTensors(const ExpectedTensors& expected, const SafetensorsFile& fi
                    had->name, DescribeTensor(*wanted), expected.source, DescribeTensor(*had));
 }
 
-at::Tensor ReadParameters(const SafetensorsFile& file, const TensorTable& table, ParameterRange range) {
+at::Tensor ReadParameters(const TensorFile& file, const TensorTable& table, ParameterRange range) {
   const at::Tensor theta = at::empty({range.size()}, at::kFloat);
   for (const TensorEntry& entry : table.entries()) {
     const std::int64_t begin = std::max(range.begin, entry.offset);
     const std::int64_t end = std::min(range.end, entry.offset + entry.num_elements());
     if (begin >= end) continue;
-    const at::Tensor values = file.Read(entry.name).flatten().to(at::kFloat);
-    CheckFinite(file, entry, values);
-    theta.narrow(0, begin - range.begin, end - begin).copy_(values.narrow(0, begin - entry.offset, end - begin));
+    const ElementRange part{begin - entry.offset, end - entry.offset};
+    const at::Tensor values = theta.narrow(0, begin - range.begin, part.size());
+    values.copy_(file.ReadElements(entry.name, part));
+    CheckFinite(file, entry, values, part.begin);
   }
   return theta;
 }
 
-NamedTensors ReadCarriedTensors(const SafetensorsFile& file, const std::vector<TensorEntry>& carried) {
+NamedTensors ReadCarriedTensors(const TensorFile& file, const std::vector<TensorEntry>& carried) {
   NamedTensors tensors;
   for (const TensorEntry& entry : carried) {
     const at::Tensor tensor = file.Read(entry.name);

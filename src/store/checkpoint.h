@@ -2,10 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
-#include "lcsc/io/safetensors.h"
+#include "lcsc/io/tensor_file.h"
 #include "lcsc/io/tensor_table.h"
 #include "lcsc/store/trajectory.h"
 
@@ -13,12 +14,13 @@ namespace lcsc {
 
 struct Checkpoint {
   std::int64_t step;
-  SafetensorsFile file;  // its header; tensors are read when asked for
+  std::unique_ptr<TensorFile> file;  // closed; its header is read, tensors when asked for
 };
 
-// The files that match the glob, by ascending step: `__metadata__.step`, or else the last integer of the file's stem.
-// Throws InputError: no match, unreadable header, no step, two files of one step.
-std::vector<Checkpoint> FindCheckpoints(const std::string& glob);
+// The files that match the glob, of any format, by ascending step: the one in the file (`__metadata__.step`, or a
+// nested torch.save file's "step"), or else the last integer of the file's stem. Throws InputError: no match,
+// unreadable header, no step, two files of one step.
+std::vector<Checkpoint> FindCheckpoints(const std::string& glob, const TensorFileOptions& options);
 
 // Which tensors are merged and which are carried from the last checkpoint as they are.
 struct TensorSplit {
@@ -35,12 +37,12 @@ struct ExpectedTensors {
   std::string source;
 };
 // Throws InputError that names the file, the first tensor that differs, and both values.
-void CheckSameTensors(const ExpectedTensors& expected, const SafetensorsFile& file);
+void CheckSameTensors(const ExpectedTensors& expected, const TensorFile& file);
 
 // Part of the flat vector theta, float32 [range.size()]. Throws InputError that names file and tensor when a value is
 // not finite.
-at::Tensor ReadParameters(const SafetensorsFile& file, const TensorTable& table, ParameterRange range);
+at::Tensor ReadParameters(const TensorFile& file, const TensorTable& table, ParameterRange range);
 
-NamedTensors ReadCarriedTensors(const SafetensorsFile& file, const std::vector<TensorEntry>& carried);
+NamedTensors ReadCarriedTensors(const TensorFile& file, const std::vector<TensorEntry>& carried);
 
 }  // namespace lcsc

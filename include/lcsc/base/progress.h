@@ -21,6 +21,7 @@ class Progress {
     std::string unit;
     std::int64_t total = 0;
     std::int64_t done_before = 0;
+    bool in_bytes = false;         // done and total count bytes; no unit
     double plain_interval_s = 10;  // between two lines when stderr is no terminal
   };
   explicit Progress(Options options);
@@ -35,6 +36,7 @@ class Progress {
 
  private:
   void Draw(bool last);
+  std::string Amount(double units) const;
 
   Options options_;
   bool terminal_;

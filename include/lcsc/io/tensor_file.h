@@ -43,6 +43,8 @@ class TensorFile {
   // Reads part of one tensor as a vector. REQUIRES: the range lies inside the tensor.
   virtual at::Tensor ReadElements(const std::string& name, ElementRange range) const;
   NamedTensors ReadAll() const;
+  // Lets go of the file where the format keeps it open; the next Read opens it again.
+  virtual void Close() const {}
 
  protected:
   explicit TensorFile(std::filesystem::path path) : path_(std::move(path)) {}

@@ -25,9 +25,10 @@ class TorchArchive : public TensorFile {
   explicit TorchArchive(std::filesystem::path path, const std::string& key = "");
   ~TorchArchive() override;
 
-  // The file stays open. One thread at a time.
+  // The file stays open from one Read to the next. One thread at a time.
   at::Tensor Read(const std::string& name) const override;
   at::Tensor ReadElements(const std::string& name, ElementRange range) const override;
+  void Close() const override;
 
  private:
   at::Tensor ReadStored(const StoredTensor& tensor) const;
