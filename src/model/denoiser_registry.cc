@@ -3,6 +3,7 @@
 #include "denoiser_families.h"
 #include "lcsc/base/error.h"
 #include "lcsc/model/registry.h"
+#include "lcsc/model/weight_budget.h"
 
 namespace lcsc {
 namespace {
@@ -39,6 +40,19 @@ const Family& FamilyOf(JsonReader& reader) {
 
 }  // namespace
 
+namespace {
+
+// Room for a network that differs from its file, so that the difference can be named; none for one that has nothing to
+// do with it.
+std::int64_t LimitFor(const TensorFile& weights) {
+  constexpr std::int64_t kTimes = 4, kSlack = 1 << 24;
+  std::int64_t elements = kSlack;
+  for (const TensorEntry& entry : weights.entries()) elements += kTimes * entry.num_elements();
+  return elements;
+}
+
+}  // namespace
+
 std::string ReadTensorPrefix(JsonReader& json, const std::string& fallback) {
   const auto prefix = json.Get("tensor_prefix", fallback);
   if (prefix.empty()) return prefix;
@@ -60,8 +74,13 @@ NoiseTime ReadNoiseTime(JsonReader& json, NoiseTime fallback) {
 }
 
 std::shared_ptr<Denoiser> MakeDenoiser(const nlohmann::json& json) {
-  JsonReader reader(json, "network JSON");
-  return FamilyOf(reader).make(reader);
+  const auto build = [&json](WeightMemory memory) {
+    const WeightBudget budget({.elements = ElementsInMemory(), .memory = memory});
+    JsonReader reader(json, "network JSON");
+    return FamilyOf(reader).make(reader);
+  };
+  build(WeightMemory::kNone);  // to the end, so that a network too large is refused before it takes any memory
+  return build(WeightMemory::kReal);
 }
 
 nlohmann::json NetworkConfigOf(const TensorFile& file) {
@@ -84,6 +103,7 @@ std::shared_ptr<Denoiser> LoadDenoiser(const std::filesystem::path& weights) {
 }
 
 std::shared_ptr<Denoiser> LoadDenoiser(const TensorFile& weights, const nlohmann::json& json) {
+  const WeightBudget budget({.elements = LimitFor(weights)});
   auto network = MakeDenoiser(json);
   LoadStateDict(*network, weights.ReadAll(), weights.path().string());
   network->eval();

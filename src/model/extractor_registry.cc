@@ -3,6 +3,7 @@
 #include "lcsc/model/inception.h"
 #include "lcsc/model/json_reader.h"
 #include "lcsc/model/registry.h"
+#include "lcsc/model/weight_budget.h"
 #include "script_extractor.h"
 
 namespace lcsc {
@@ -68,6 +69,7 @@ std::shared_ptr<FeatureExtractor> MakeFeatureExtractor(const nlohmann::json& jso
   options.feature_dim = reader.GetCount("feature_dim", options.feature_dim, 1);
   options.num_classes = reader.GetCount("num_classes", options.num_classes, 1);
   reader.RefuseUnknownKeys();
+  const WeightBudget budget({.elements = ElementsInMemory()});
   return std::make_shared<DigitsClassifier>(options);
 }
 

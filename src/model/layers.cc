@@ -5,6 +5,7 @@
 #include <numbers>
 
 #include "lcsc/base/error.h"
+#include "lcsc/model/weight_budget.h"
 
 namespace lcsc {
 namespace {
@@ -13,12 +14,16 @@ struct Fan {
   std::int64_t in = 0, out = 0;
 };
 
-at::Tensor Draw(at::IntArrayRef shape, InitMode mode, const Fan& fan, double scale) {
+at::Tensor DrawNow(at::IntArrayRef shape, InitMode mode, const Fan& fan, double scale) {
   if (scale == 0) return at::zeros(shape);
   if (mode == InitMode::kKaimingNormal) return at::randn(shape) * (scale / std::sqrt(static_cast<double>(fan.in)));
   const double bound_squared = mode == InitMode::kXavierUniform ? 6.0 / static_cast<double>(fan.in + fan.out)
                                                                 : 3.0 / static_cast<double>(fan.in);
   return (at::rand(shape) * 2 - 1) * (std::sqrt(bound_squared) * scale);
+}
+
+at::Tensor Draw(at::IntArrayRef shape, InitMode mode, const Fan& fan, double scale) {
+  return NewWeight(shape, [&] { return DrawNow(shape, mode, fan, scale); });
 }
 
 at::Tensor DrawWeight(at::IntArrayRef shape, const WeightInit& init, const Fan& fan) {
@@ -57,7 +62,9 @@ Linear::Linear(const LinearOptions& options)
 at::Tensor Linear::Forward(const at::Tensor& x) const { return at::linear(x, weight_, bias_); }
 
 LabelTable::LabelTable(const LabelTableOptions& options)
-    : weight_(register_parameter("weight", at::randn({options.num_classes, options.channels}))) {}
+    : weight_(register_parameter("weight", NewWeight({options.num_classes, options.channels}, [&] {
+                                   return at::randn({options.num_classes, options.channels});
+                                 }))) {}
 
 at::Tensor LabelTable::Forward(const at::Tensor& labels) const {
   if (!labels.defined()) {
@@ -79,6 +86,8 @@ Conv2d::Conv2d(const Conv2dOptions& options) : options_(options) {
   }
   if (options.resample != Resample::kNone && !options.resample_filter.empty()) {
     LCSC_CHECK(options.resample_filter.size() % 2 == 0);
+    const auto taps_count = static_cast<std::int64_t>(options.resample_filter.size());
+    SpendWeights({taps_count, taps_count});
     const at::Tensor taps = at::tensor(options.resample_filter, at::kFloat);
     resample_filter_ =
         register_buffer("resample_filter", (taps.ger(taps) / taps.sum().square()).unsqueeze(0).unsqueeze(1));
@@ -139,8 +148,8 @@ GroupNorm::GroupNorm(const GroupNormOptions& options)
         options.groups > 0 ? fmt::format("{} groups", groups_) : "min(32, channels / 4) groups",
         options.groups > 0 ? fmt::format("multiples of {}", groups_) : "multiples of 4, and of 32 above 128");
   }
-  weight_ = register_parameter("weight", at::ones({options.channels}));
-  bias_ = register_parameter("bias", at::zeros({options.channels}));
+  weight_ = register_parameter("weight", NewWeight({options.channels}, [&] { return at::ones({options.channels}); }));
+  bias_ = register_parameter("bias", NewWeight({options.channels}, [&] { return at::zeros({options.channels}); }));
 }
 
 at::Tensor GroupNorm::Forward(const at::Tensor& x) const {
@@ -160,7 +169,8 @@ NoiseEmbedding::NoiseEmbedding(const NoiseEmbeddingOptions& options) : options_(
         options.channels);
   }
   if (options.type == EmbeddingType::kFourier) {
-    freqs_ = register_buffer("freqs", at::randn({options.channels / 2}) * kFourierScale);
+    const std::int64_t half = options.channels / 2;
+    freqs_ = register_buffer("freqs", NewWeight({half}, [&] { return at::randn({half}) * kFourierScale; }));
   }
 }
 

@@ -236,6 +236,60 @@ def reference_files():
     }
 
 
+def network_json_files():
+    song = {"model_type": "SongUNet", "precond": "EDMPrecond", "img_resolution": 8, "img_channels": 1, "model_channels": 8,
+            "channel_mult": [1, 2], "num_blocks": 1, "attn_resolutions": [4]}
+    adm = {"model_type": "adm", "image_size": 16, "model_channels": 32, "num_res_blocks": 1, "attention_resolutions": "8",
+           "channel_mult": "1,2", "num_classes": 3, "resblock_updown": True, "use_scale_shift_norm": True,
+           "num_head_channels": 16}
+    improved = {"model_type": "improved_ddpm", "image_size": 16, "model_channels": 32, "num_res_blocks": 1, "out_channels": 6,
+                "attention_resolutions": [2], "channel_mult": [1, 2], "beta_schedule": "cosine",
+                "num_diffusion_timesteps": 40}
+    ddpm = {"model_type": "ddpm", "image_size": 8, "ch": 32, "ch_mult": [1, 2], "num_res_blocks": 1, "attn_resolutions": [4]}
+    digits = {"model_type": "DigitsClassifier", "img_resolution": 8, "channels": 4, "feature_dim": 8}
+    ncsnpp = song | {"embedding_type": "fourier", "encoder_type": "residual", "resample_filter": [1, 3, 3, 1],
+                     "channel_mult_noise": 2, "label_dim": 3, "augment_dim": 9}
+    families = {"song": song, "ncsnpp": ncsnpp, "adm": adm, "improved": improved, "ddpm": ddpm,
+                "dhariwal": song | {"model_type": "DhariwalUNet", "model_channels": 64},
+                "skip": song | {"precond": "ConsistencyPrecond", "encoder_type": "skip", "decoder_type": "skip"}}
+    files = {f"sound-{name}": value for name, value in families.items()}
+    # Each number of each family at once too large, as large as the reader lets pass, and below its range.
+    for family in ("ncsnpp", "adm", "improved", "ddpm"):
+        for what, number in (("huge", 10**12), ("most", 2**20), ("zero", 0), ("negative", -1)):
+            for key, value in families[family].items():
+                if isinstance(value, bool) or not isinstance(value, (int, list)):
+                    continue
+                files[f"{what}-{family}-{key}"] = {**families[family], key: [number] if isinstance(value, list) else number}
+    files |= {
+        "bad-many-levels": song | {"channel_mult": [1] * 40, "img_resolution": 2**40},
+        "bad-no-level": song | {"channel_mult": []},
+        "bad-products": song | {"model_channels": 2**20, "channel_mult": [2**20, 2**20], "channel_mult_emb": 2**20},
+        "bad-filter-long": song | {"resample_filter": [1] * 1000},
+        "bad-filter-zero": song | {"resample_filter": [1, -1]},
+        "bad-filter-empty": song | {"resample_filter": []},
+        "bad-filter-odd": song | {"resample_filter": [1, 2, 1]},
+        "bad-sigma": song | {"sigma_data": 1e308, "sigma_min": -1, "sigma_max": 1e400},
+        "bad-dropout": song | {"dropout": 1e300},
+        "bad-type": song | {"num_blocks": "many"},
+        "bad-integer": song | {"num_blocks": 2**64 - 1},
+        "bad-null": {key: None for key in song},
+        "bad-multiplier": adm | {"channel_mult": [1e300, 1e-300]},
+        "bad-multiplier-text": adm | {"channel_mult": "1,,2,nan", "attention_resolutions": "inf"},
+        "bad-betas": ddpm | {"beta_start": 1e300, "beta_end": 1e-300},
+        "bad-unknown-key": song | {"chanel_mult": [1]},
+        "bad-unknown-type": {"model_type": "SongUNett"},
+        "bad-prefix": song | {"tensor_prefix": "a..b."},
+        "bad-no-object": [1, 2, 3],
+    }
+    encoded = {name: b"d" + json.dumps(value).encode() for name, value in files.items()}
+    encoded["bad-deep"] = b"d" + b'{"model_type": ' + b"[" * 5000 + b"]" * 5000 + b"}"
+    extractors = {"sound": digits}
+    for key in ("img_resolution", "img_channels", "channels", "feature_dim", "num_classes"):
+        for what, number in (("huge", 10**12), ("most", 2**20), ("zero", 0)):
+            extractors[f"{what}-{key}"] = digits | {key: number}
+    return encoded | {"extractor-" + name: b"e" + json.dumps(value).encode() for name, value in extractors.items()}
+
+
 def config_files():
     return {
         "sound": (CONFIGS / "digits.ini").read_bytes(),
@@ -303,7 +357,7 @@ def pickle_files():
 def main():
     for target, files in {
             "safetensors": safetensors_files(), "npz": npz_files(), "png": png_files(), "image_set": image_set_files(),
-            "reference": reference_files(), "config": config_files(),
+            "reference": reference_files(), "network_json": network_json_files(), "config": config_files(),
             "torch_archive": torch_files(), "pickle": pickle_files()}.items():
         write(target, files)
         total = sum(path.stat().st_size for path in (FOLDER / target).iterdir())
