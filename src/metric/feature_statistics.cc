@@ -1,8 +1,18 @@
 #include "lcsc/metric/feature_statistics.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include "lcsc/base/error.h"
+#include "metric/symmetric.h"
 
 namespace lcsc {
+namespace {
+
+// Rows turned into float64 together.
+constexpr std::int64_t kBlockRows = 1024;
+
+}  // namespace
 
 FeatureStatistics::FeatureStatistics(std::int64_t dim)
     : dim_(dim), packed_(at::zeros({1 + dim + dim * dim}, at::kDouble)) {
@@ -14,10 +24,15 @@ void FeatureStatistics::Add(const at::Tensor& features) {
     throw MetricError("statistics of {} features were given features of shape [{}]; use one extractor for all images",
                       dim_, fmt::join(features.sizes().vec(), ", "));
   }
-  const at::Tensor x = features.to(packed_.device(), at::kDouble);
-  packed_.narrow(0, 0, 1).add_(static_cast<double>(x.size(0)));
-  packed_.narrow(0, 1, dim_).add_(x.sum(0));
-  packed_.narrow(0, 1 + dim_, dim_ * dim_).view({dim_, dim_}).addmm_(x.t(), x);
+  at::Tensor sums = packed_.narrow(0, 1, dim_);
+  at::Tensor outer_products = packed_.narrow(0, 1 + dim_, dim_ * dim_).view({dim_, dim_});
+  for (std::int64_t begin = 0; begin < features.size(0); begin += kBlockRows) {
+    const at::Tensor block = features.slice(0, begin, std::min(begin + kBlockRows, features.size(0)));
+    const at::Tensor rows = block.to(packed_.device(), at::kDouble).contiguous();
+    sums.add_(rows.sum(0));
+    AddOuterProducts(rows, outer_products);
+  }
+  packed_.narrow(0, 0, 1).add_(static_cast<double>(features.size(0)));
 }
 
 void FeatureStatistics::Merge(const FeatureStatistics& other) {
@@ -34,10 +49,12 @@ at::Tensor FeatureStatistics::Mean() const { return packed_.narrow(0, 1, dim_) /
 at::Tensor FeatureStatistics::Covariance() const {
   const double n = packed_[0].item<double>();
   if (n < 2) throw MetricError("a covariance of {} samples; at least 2 are needed", n);
-  const at::Tensor mean = Mean();
-  return (packed_.narrow(0, 1 + dim_, dim_ * dim_).view({dim_, dim_}) - n * mean.ger(mean)) / (n - 1);
+  return CovarianceOf(packed_.narrow(0, 1 + dim_, dim_ * dim_).view({dim_, dim_}), Mean(), n);
 }
 
-bool FeatureStatistics::IsFinite() const { return at::isfinite(packed_).all().item<bool>(); }
+// A sum is finite only if all its terms are; a finite matrix whose sum overflows is looked at term by term.
+bool FeatureStatistics::IsFinite() const {
+  return std::isfinite(packed_.sum().item<double>()) || at::isfinite(packed_).all().item<bool>();
+}
 
 }  // namespace lcsc

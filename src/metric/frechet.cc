@@ -1,12 +1,20 @@
 #include "lcsc/metric/frechet.h"
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <tuple>
 
 #include "lcsc/base/error.h"
+#include "metric/symmetric.h"
 
 namespace lcsc {
 namespace {
+
+// A sum is finite only if all its terms are; a finite matrix whose sum overflows is looked at term by term.
+bool IsFinite(const at::Tensor& values) {
+  return std::isfinite(values.sum().item<double>()) || at::isfinite(values).all().item<bool>();
+}
 
 void Check(const GaussianStatistics& gaussian, const char* whose) {
   const at::Tensor& mean = gaussian.mean;
@@ -17,30 +25,63 @@ void Check(const GaussianStatistics& gaussian, const char* whose) {
         "the {} statistics have a mean of shape [{}] and a covariance of shape [{}]; expected [d] and [d, d]", whose,
         fmt::join(mean.sizes().vec(), ", "), fmt::join(covariance.sizes().vec(), ", "));
   }
-  if (!at::isfinite(mean).all().item<bool>() || !at::isfinite(covariance).all().item<bool>()) {
+  if (!IsFinite(mean) || !IsFinite(covariance)) {
     throw MetricError("the {} statistics are not finite; look for NaN in the features or the weights", whose);
   }
 }
 
-at::Tensor Symmetric(const at::Tensor& matrix) { return (matrix + matrix.t()) / 2; }
-
-// C^1/2 of a positive semidefinite matrix; eigenvalues that rounding made negative count as 0.
-at::Tensor SquareRoot(const at::Tensor& matrix) {
-  const auto [values, vectors] = at::linalg_eigh(Symmetric(matrix));
-  return (vectors * values.clamp_min(0).sqrt()).mm(vectors.t());
+// Relative to the largest eigenvalue (or pivot): what is below cannot be told from rounding.
+double RelativeRounding(const at::Tensor& matrix) {
+  return static_cast<double>(matrix.size(0)) * std::numeric_limits<double>::epsilon();
 }
+
+// U with C = U^T U, or an undefined tensor when C is not positive definite beyond rounding.
+at::Tensor CholeskyFactor(const at::Tensor& covariance) {
+  const auto [factor, info] = at::linalg_cholesky_ex(covariance, /*upper=*/true);
+  if (info.item<int>() != 0) return {};
+  const at::Tensor pivots = factor.diagonal().square();
+  const double limit = RelativeRounding(covariance) * pivots.max().item<double>();
+  return pivots.min().item<double>() > limit ? factor.contiguous() : at::Tensor();
+}
+
+// F of [rank, d] with C = F^T F, from the eigenvalues that are more than rounding and at most max_rank of them.
+at::Tensor EigenFactor(const at::Tensor& covariance, std::int64_t max_rank) {
+  const auto [values, vectors] = at::linalg_eigh(covariance);
+  const double limit = RelativeRounding(covariance) * values.abs().max().item<double>();
+  const std::int64_t rank = std::min(max_rank, (values > limit).sum().item<std::int64_t>());
+  const std::int64_t first = values.size(0) - rank;
+  return (vectors.narrow(1, first, rank) * values.narrow(0, first, rank).sqrt()).t().contiguous();
+}
+
+// How many eigenvalues of a covariance can differ from 0.
+std::int64_t MaxRank(std::int64_t dim, std::int64_t count) { return count > 0 ? std::min(dim, count - 1) : dim; }
 
 }  // namespace
 
 GaussianStatistics GaussianOf(const FeatureStatistics& statistics) {
-  return {statistics.Mean(), statistics.Covariance()};
+  return {statistics.Mean(), statistics.Covariance(), statistics.count()};
 }
 
 FrechetReference::FrechetReference(const GaussianStatistics& reference) {
   Check(reference, "reference");
   mean_ = reference.mean.to(at::kDouble);
-  covariance_ = reference.covariance.to(at::kDouble);
-  sqrt_covariance_ = SquareRoot(covariance_);
+  const at::Tensor covariance = reference.covariance.to(at::kDouble);
+  const at::Tensor symmetric = (covariance + covariance.t()) / 2;
+  trace_ = covariance.trace().item<double>();
+  count_ = reference.count;
+  const std::int64_t max_rank = MaxRank(dim(), count_);
+  if (max_rank == dim()) factor_ = CholeskyFactor(symmetric);
+  triangular_ = factor_.defined();
+  if (!triangular_) factor_ = EigenFactor(symmetric, max_rank);
+}
+
+double FrechetReference::TraceOfRoot(const GaussianStatistics& generated) const {
+  const at::Tensor covariance = generated.covariance.to(at::kDouble).contiguous();
+  if (factor_.size(0) == 0) return 0;
+  const at::Tensor eigenvalues = triangular_ ? CongruenceEigenvalues(factor_, covariance)
+                                             : at::linalg_eigvalsh(factor_.mm(covariance).mm(factor_.t()));
+  const std::int64_t rank = std::min(eigenvalues.size(0), MaxRank(dim(), generated.count));
+  return eigenvalues.narrow(0, eigenvalues.size(0) - rank, rank).clamp_min(0).sqrt().sum().item<double>();
 }
 
 double FrechetReference::Distance(const GaussianStatistics& generated) const {
@@ -51,12 +92,9 @@ double FrechetReference::Distance(const GaussianStatistics& generated) const {
         "reference was made with",
         dim(), generated.mean.size(0));
   }
-  const at::Tensor covariance = generated.covariance.to(at::kDouble);
-  const at::Tensor product = sqrt_covariance_.mm(covariance).mm(sqrt_covariance_);
-  const at::Tensor eigenvalues = at::linalg_eigvalsh(Symmetric(product));
-  const at::Tensor squared_means = (generated.mean.to(at::kDouble) - mean_).square().sum();
-  const at::Tensor traces = covariance_.trace() + covariance.trace() - 2 * eigenvalues.clamp_min(0).sqrt().sum();
-  return std::max(0.0, (squared_means + traces).item<double>());
+  const double squared_means = (generated.mean.to(at::kDouble) - mean_).square().sum().item<double>();
+  const double trace = generated.covariance.trace().item<double>();
+  return std::max(0.0, squared_means + trace_ + trace - 2 * TraceOfRoot(generated));
 }
 
 double FrechetDistance(const GaussianStatistics& a, const GaussianStatistics& b) {

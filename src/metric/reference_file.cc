@@ -1,3 +1,5 @@
+#include <nlohmann/json.hpp>
+
 #include "lcsc/base/error.h"
 #include "lcsc/io/npz.h"
 #include "lcsc/io/tensor_table.h"
@@ -9,6 +11,14 @@ namespace {
 constexpr const char* kMean = "mu";
 constexpr const char* kCovariance = "sigma";
 constexpr const char* kProvenance = "lcsc";
+
+// The number of images that the provenance states, 0 when it states none.
+std::int64_t CountIn(const std::string& provenance_json) {
+  const auto provenance = nlohmann::json::parse(provenance_json, nullptr, /*allow_exceptions=*/false);
+  if (!provenance.is_object() || !provenance.contains("num_images")) return 0;
+  const nlohmann::json& count = provenance["num_images"];
+  return count.is_number_unsigned() ? count.get<std::int64_t>() : 0;
+}
 
 }  // namespace
 
@@ -31,7 +41,9 @@ ReferenceFile ReadReference(const std::filesystem::path& path) {
                        name);
     }
   }
-  return {{mean.to(at::kDouble), covariance.to(at::kDouble)}, ReadNpzText(path, kProvenance)};
+  const at::Tensor exact = covariance.to(at::kDouble);
+  const std::string provenance = ReadNpzText(path, kProvenance);
+  return {{mean.to(at::kDouble), (exact + exact.t()) / 2, CountIn(provenance)}, provenance};
 }
 
 void WriteReference(const std::filesystem::path& path, const ReferenceFile& reference) {

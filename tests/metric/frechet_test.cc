@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -48,6 +49,60 @@ TEST_F(RecordedFeatures, HaveTheSameDistanceAfterARotation) {
   ExpectRecorded("fid", FrechetDistance(b, a));
 }
 
+// With centred features X, Y: tr (C1 C2)^1/2 is the sum of the singular values of X Y^T / sqrt((n - 1) (m - 1)). This
+// takes no root of an eigenvalue, so it is exact where eigenvalues are rounding.
+double DistanceBySingularValues(const at::Tensor& a, const at::Tensor& b) {
+  const auto centred = [](const at::Tensor& x) {
+    const at::Tensor wide = x.to(at::kDouble);
+    return (wide - wide.mean(0)) / std::sqrt(static_cast<double>(x.size(0) - 1));
+  };
+  const at::Tensor x = centred(a), y = centred(b);
+  const at::Tensor means = (a.to(at::kDouble).mean(0) - b.to(at::kDouble).mean(0)).square().sum();
+  const at::Tensor roots = at::linalg_svdvals(x.mm(y.t())).sum();
+  return (means + x.square().sum() + y.square().sum() - 2 * roots).item<double>();
+}
+
+TEST(FrechetDistance, IsTheOneBySingularValuesForAnyNumbersOfSamplesAndFeatures) {
+  at::manual_seed(7);
+  struct Sizes {
+    std::int64_t n, m, d;
+  };
+  double worst = 0;
+  for (const auto& [n, m, d] : {Sizes{90, 70, 16},
+                                {30, 200, 64},
+                                {200, 30, 64},
+                                {20, 40, 64},
+                                {64, 65, 64},
+                                {2, 3, 5},
+                                {65, 64, 64},
+                                {50, 40, 1}}) {
+    const at::Tensor mix = at::randn({d, d});
+    at::Tensor a = at::randn({n, d}).mm(mix), b = (at::randn({m, d}) * 1.3 + 0.2).mm(mix);
+    a.select(1, d / 2).fill_(0.25);                                // a dead feature
+    b.slice(0, m / 2, m).copy_(b.slice(0, 0, m - m / 2).clone());  // duplicates
+    for (const auto& [x, y] : {std::pair(a, b), std::pair(b, a)}) {
+      const double expected = DistanceBySingularValues(x, y);
+      const double error = std::abs(FrechetDistance(Fit(y), Fit(x)) / expected - 1);
+      worst = std::max(worst, error);
+      EXPECT_LT(error, 1e-6) << n << " x " << m << " x " << d << ": expected " << expected;
+    }
+  }
+  std::printf("Frechet distance by singular values: worst relative error %.2e\n", worst);
+}
+
+TEST(FrechetDistance, DoesNotDependOnThePartsThatTheStatisticsWereMadeOf) {
+  at::manual_seed(8);
+  const at::Tensor a = at::randn({300, 24}) + 2, b = at::randn({200, 24}) * 1.1;
+  FeatureStatistics merged(24);
+  for (std::int64_t begin = 0; begin < 300; begin += 7) {
+    FeatureStatistics part(24);
+    part.Add(a.slice(0, begin, std::min<std::int64_t>(begin + 7, 300)));
+    merged.Merge(part);
+  }
+  const FrechetReference reference(Fit(b));
+  EXPECT_NEAR(reference.Distance(GaussianOf(merged)) / reference.Distance(Fit(a)), 1, 1e-9);
+}
+
 TEST(FrechetDistance, IsTheClosedFormulaForGaussiansOnALine) {
   const GaussianStatistics a = Diagonal(at::tensor({1.0}), at::tensor({2.0}));
   const GaussianStatistics b = Diagonal(at::tensor({4.0}), at::tensor({0.5}));
@@ -85,11 +140,12 @@ TEST(FrechetDistance, RefusesAMeanAndACovarianceThatDisagree) {
 TEST(ReferenceFile, ReadsBackWhatWasWritten) {
   const TempFolder folder;
   const GaussianStatistics statistics = Fit(at::randn({20, 4}));
-  WriteReference(folder / "digits.npz", {statistics, R"({"images": 20})"});
+  WriteReference(folder / "digits.npz", {statistics, R"({"num_images": 20})"});
   const ReferenceFile read = ReadReference(folder / "digits.npz");
   EXPECT_TRUE(at::equal(read.statistics.mean, statistics.mean));
   EXPECT_TRUE(at::equal(read.statistics.covariance, statistics.covariance));
-  EXPECT_EQ(read.provenance_json, R"({"images": 20})");
+  EXPECT_EQ(read.provenance_json, R"({"num_images": 20})");
+  EXPECT_EQ(read.statistics.count, 20);
 }
 
 TEST(ReferenceFile, OfAnotherToolHasNoProvenanceAndMayBeInFloat32) {
@@ -98,6 +154,7 @@ TEST(ReferenceFile, OfAnotherToolHasNoProvenanceAndMayBeInFloat32) {
   const ReferenceFile read = ReadReference(folder / "other.npz");
   EXPECT_EQ(read.provenance_json, "");
   EXPECT_EQ(read.statistics.mean.scalar_type(), at::kDouble);
+  EXPECT_EQ(read.statistics.count, 0);
 }
 
 TEST(ReferenceFile, IsRefusedByNameWhenItsArraysDoNotFit) {

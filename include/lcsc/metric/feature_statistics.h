@@ -10,7 +10,7 @@ namespace lcsc {
 class FeatureStatistics {
  public:
   explicit FeatureStatistics(std::int64_t dim);
-  // features: float [n, dim].
+  // features: [n, dim], of any floating-point type; a block of rows at a time is turned into float64.
   void Add(const at::Tensor& features);
   // Adds the statistics of other samples. Throws MetricError when the dimension differs.
   void Merge(const FeatureStatistics& other);
@@ -23,7 +23,8 @@ class FeatureStatistics {
   at::Tensor Covariance() const;
   bool IsFinite() const;
 
-  // The whole content as one float64 vector [1 + dim + dim * dim]: what travels in a reduction.
+  // The whole content as one float64 vector [1 + dim + dim * dim]: what travels in a reduction. Of the outer products
+  // only the upper triangle counts.
   at::Tensor& packed() { return packed_; }
   const at::Tensor& packed() const { return packed_; }
 

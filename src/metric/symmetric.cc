@@ -1,0 +1,94 @@
+#include "metric/symmetric.h"
+
+#include <ATen/Parallel.h>
+#include <dlfcn.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <limits>
+
+#include "lcsc/base/error.h"
+
+namespace lcsc {
+namespace {
+
+// Fortran's calling convention: arguments by address, the texts' lengths behind them. Its matrices are column-major, so
+// our upper triangle is its lower one.
+using Dsyrk = void (*)(const char* uplo, const char* trans, const int* n, const int* k, const double* alpha,
+                       const double* a, const int* lda, const double* beta, double* c, const int* ldc, std::size_t,
+                       std::size_t);
+using Dsygst = void (*)(const int* itype, const char* uplo, const int* n, double* a, const int* lda, const double* b,
+                        const int* ldb, int* info, std::size_t);
+
+struct Lapack {
+  Dsyrk dsyrk = nullptr;
+  Dsygst dsygst = nullptr;
+};
+
+// The routines that LibTorch itself reaches. Asked for while running, since a LibTorch that brings another BLAS inside
+// must not have its own calls captured by one that we would link.
+const Lapack& FindLapack() {
+  static const Lapack lapack = {reinterpret_cast<Dsyrk>(dlsym(RTLD_DEFAULT, "dsyrk_")),
+                                reinterpret_cast<Dsygst>(dlsym(RTLD_DEFAULT, "dsygst_"))};
+  return lapack;
+}
+
+constexpr std::int64_t kTile = 64;  // of a matrix that is mirrored: 32 KiB, so that both sides stay in the cache
+
+}  // namespace
+
+DenseKernels FastestKernels() {
+  const Lapack& lapack = FindLapack();
+  return lapack.dsyrk != nullptr && lapack.dsygst != nullptr ? DenseKernels::kLapack : DenseKernels::kLibTorch;
+}
+
+void AddOuterProducts(const at::Tensor& rows, at::Tensor sums, DenseKernels kernels) {
+  LCSC_CHECK(rows.is_contiguous() && sums.is_contiguous());
+  if (kernels == DenseKernels::kLibTorch || !rows.is_cpu() || rows.size(0) == 0) {
+    sums.addmm_(rows.t(), rows);
+    return;
+  }
+  LCSC_CHECK(std::max(rows.size(0), rows.size(1)) <= std::numeric_limits<int>::max());
+  const int n = static_cast<int>(rows.size(0)), d = static_cast<int>(rows.size(1));
+  const double one = 1;
+  FindLapack().dsyrk("L", "N", &d, &n, &one, rows.data_ptr<double>(), &d, &one, sums.data_ptr<double>(), &d, 1, 1);
+}
+
+at::Tensor CongruenceEigenvalues(const at::Tensor& factor, const at::Tensor& matrix, DenseKernels kernels) {
+  if (kernels == DenseKernels::kLibTorch) {
+    const at::Tensor whole = matrix.triu() + matrix.triu(1).t();
+    return at::linalg_eigvalsh(factor.mm(whole).mm(factor.t()), "U");
+  }
+  LCSC_CHECK(factor.is_contiguous() && matrix.is_contiguous());
+  const at::Tensor product = matrix.clone();
+  const int itype = 2, d = static_cast<int>(matrix.size(0));
+  int info = 0;
+  FindLapack().dsygst(&itype, "L", &d, product.data_ptr<double>(), &d, factor.data_ptr<double>(), &d, &info, 1);
+  LCSC_CHECK(info == 0);
+  // Transposed, the matrix lies as LAPACK wants it, and LibTorch copies it straight.
+  return at::linalg_eigvalsh(product.t(), "L");
+}
+
+at::Tensor CovarianceOf(const at::Tensor& upper, const at::Tensor& mean, double count) {
+  const std::int64_t d = mean.size(0);
+  const at::Tensor covariance = at::empty({d, d}, at::kDouble);
+  const double* const sums = upper.data_ptr<double>();
+  const double* const means = mean.data_ptr<double>();
+  double* const out = covariance.data_ptr<double>();
+  at::parallel_for(0, (d + kTile - 1) / kTile, 1, [&](std::int64_t first_tile, std::int64_t last_tile) {
+    for (std::int64_t top = first_tile * kTile; top < std::min(last_tile * kTile, d); top += kTile) {
+      for (std::int64_t left = top; left < d; left += kTile) {
+        for (std::int64_t i = top; i < std::min(top + kTile, d); ++i) {
+          for (std::int64_t j = std::max(left, i); j < std::min(left + kTile, d); ++j) {
+            const double value = (sums[i * d + j] - count * means[i] * means[j]) / (count - 1);
+            out[i * d + j] = value;
+            out[j * d + i] = value;
+          }
+        }
+      }
+    }
+  });
+  return covariance;
+}
+
+}  // namespace lcsc
