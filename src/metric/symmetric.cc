@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <limits>
+#include <vector>
 
 #include "lcsc/base/error.h"
 
@@ -19,28 +20,49 @@ using Dsyrk = void (*)(const char* uplo, const char* trans, const int* n, const 
                        std::size_t);
 using Dsygst = void (*)(const int* itype, const char* uplo, const int* n, double* a, const int* lda, const double* b,
                         const int* ldb, int* info, std::size_t);
+using Dsyevd = void (*)(const char* jobz, const char* uplo, const int* n, double* a, const int* lda, double* w,
+                        double* work, const int* lwork, int* iwork, const int* liwork, int* info, std::size_t,
+                        std::size_t);
 
 struct Lapack {
   Dsyrk dsyrk = nullptr;
   Dsygst dsygst = nullptr;
+  Dsyevd dsyevd = nullptr;
+  bool complete() const { return dsyrk != nullptr && dsygst != nullptr && dsyevd != nullptr; }
 };
 
 // The routines that LibTorch itself reaches. Asked for while running, since a LibTorch that brings another BLAS inside
 // must not have its own calls captured by one that we would link.
 const Lapack& FindLapack() {
   static const Lapack lapack = {reinterpret_cast<Dsyrk>(dlsym(RTLD_DEFAULT, "dsyrk_")),
-                                reinterpret_cast<Dsygst>(dlsym(RTLD_DEFAULT, "dsygst_"))};
+                                reinterpret_cast<Dsygst>(dlsym(RTLD_DEFAULT, "dsygst_")),
+                                reinterpret_cast<Dsyevd>(dlsym(RTLD_DEFAULT, "dsyevd_"))};
   return lapack;
+}
+
+// Eigenvalues in ascending order of the matrix in our upper triangle, which is overwritten.
+at::Tensor EigenvaluesInPlace(const at::Tensor& matrix) {
+  const int d = static_cast<int>(matrix.size(0)), query = -1;
+  const at::Tensor values = at::empty({d}, at::kDouble);
+  int info = 0, integers = 0;
+  double doubles = 0;
+  const auto run = [&](double* work, int lwork, int* iwork, int liwork) {
+    FindLapack().dsyevd("N", "L", &d, matrix.data_ptr<double>(), &d, values.data_ptr<double>(), work, &lwork, iwork,
+                        &liwork, &info, 1, 1);
+    if (info != 0) throw MetricError("the eigenvalues of a covariance of {} features do not converge", d);
+  };
+  run(&doubles, query, &integers, query);
+  std::vector<double> work(static_cast<std::size_t>(doubles));
+  std::vector<int> iwork(static_cast<std::size_t>(integers));
+  run(work.data(), static_cast<int>(work.size()), iwork.data(), static_cast<int>(iwork.size()));
+  return values;
 }
 
 constexpr std::int64_t kTile = 64;  // of a matrix that is mirrored: 32 KiB, so that both sides stay in the cache
 
 }  // namespace
 
-DenseKernels FastestKernels() {
-  const Lapack& lapack = FindLapack();
-  return lapack.dsyrk != nullptr && lapack.dsygst != nullptr ? DenseKernels::kLapack : DenseKernels::kLibTorch;
-}
+DenseKernels FastestKernels() { return FindLapack().complete() ? DenseKernels::kLapack : DenseKernels::kLibTorch; }
 
 void AddOuterProducts(const at::Tensor& rows, at::Tensor sums, DenseKernels kernels) {
   LCSC_CHECK(rows.is_contiguous() && sums.is_contiguous());
@@ -65,8 +87,7 @@ at::Tensor CongruenceEigenvalues(const at::Tensor& factor, const at::Tensor& mat
   int info = 0;
   FindLapack().dsygst(&itype, "L", &d, product.data_ptr<double>(), &d, factor.data_ptr<double>(), &d, &info, 1);
   LCSC_CHECK(info == 0);
-  // Transposed, the matrix lies as LAPACK wants it, and LibTorch copies it straight.
-  return at::linalg_eigvalsh(product.t(), "L");
+  return EigenvaluesInPlace(product);
 }
 
 at::Tensor CovarianceOf(const at::Tensor& upper, const at::Tensor& mean, double count) {
