@@ -130,14 +130,15 @@ class BaselinesCommand : public Command {
     }
   }
 
-  void WriteGrids(EvaluationOptions held_out) const {
+  void WriteGrids(const EvaluationOptions& held_out) const {
     constexpr std::int64_t kImages = 50;
     const c10::InferenceMode no_gradients;
+    const ImageSource source(held_out);
     const auto network = MakeDenoiser(nlohmann::json::parse(trajectory_.network_json));
     network->eval();
     for (const Row& row : rows_) {
       LoadStateDict(*network, MergeCheckpoints(trajectory_, row.candidate.coefficients), row.title);
-      const at::Tensor images = DrawImages(*network, held_out, {0, std::min(kImages, held_out.num_samples)});
+      const at::Tensor images = source.Draw(*network, {0, std::min(kImages, held_out.num_samples)});
       if (images.defined()) WritePng(GridPath(row), ImageGrid(images, {}));
     }
   }

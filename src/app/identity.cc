@@ -2,6 +2,7 @@
 
 #include "lcsc/base/digest.h"
 #include "lcsc/base/error.h"
+#include "lcsc/model/registry.h"
 
 namespace lcsc {
 namespace {
@@ -18,8 +19,14 @@ RunIdentity IdentityOptions(const OptionSet& set, const std::string& prefix) {
 
 RunIdentity WithDigests(RunIdentity identity, const EvaluationOptions& options, const Trajectory& trajectory) {
   identity[kTrajectoryDigestKey] = trajectory.Digest();
-  identity["digest of evaluation.extractor"] = DigestOfFile(options.extractor);
-  identity["digest of evaluation.reference"] = DigestOfFile(options.reference);
+  const auto add_file = [&identity](const std::string& what, const std::filesystem::path& file) {
+    if (!file.empty()) identity["digest of " + what] = DigestOfFile(file);
+  };
+  add_file("evaluation.extractor", options.extractor);
+  add_file("evaluation.reference", options.reference);
+  add_file("evaluation.conditioning", options.conditioning);
+  add_file("evaluation.scorer", options.scorer);
+  add_file("the network's module", ScriptFileOf(nlohmann::json::parse(trajectory.network_json)).value_or(""));
   return identity;
 }
 

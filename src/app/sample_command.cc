@@ -52,12 +52,14 @@ class SampleCommand : public Command {
   at::Tensor Draw(Denoiser& network) const {
     const c10::InferenceMode no_gradients;
     const EvaluationOptions& options = file_.evaluation;
+    const ImageSource source(options);
+    source.Probe(network);
     const std::int64_t total = output_.empty() ? std::min(grid_images_, options.num_samples) : options.num_samples;
     Progress progress({.title = "sample", .unit = "images", .total = total});
     std::vector<at::Tensor> batches;
     for (std::int64_t begin = 0; begin < total; begin += options.batch_size) {
       const SampleRange range{begin, std::min(begin + options.batch_size, total)};
-      batches.push_back(DrawImages(network, options, range));
+      batches.push_back(source.Draw(network, range));
       if (!batches.back().defined()) {
         throw InputError("{}: non-finite images among samples {} to {}", weights_, range.begin, range.end - 1);
       }

@@ -27,6 +27,7 @@ void AddEvaluationOptions(OptionSet& set, EvaluationOptions& options) {
                      "float image to uint8: openai is trunc((x + 1) * 127.5), edm is "
                      "trunc(x * 127.5 + 128), both clipped to [0, 255]"),
                 &options.quantisation, {"openai", "edm"});
+  AddObjectiveOptions(set, options);
 }
 
 }  // namespace lcsc

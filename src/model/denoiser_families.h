@@ -15,6 +15,7 @@ std::shared_ptr<Denoiser> MakeEdmDenoiser(JsonReader& json);                // S
 std::shared_ptr<Denoiser> MakeAdmDenoiser(JsonReader& json);                // consistency_models
 std::shared_ptr<Denoiser> MakeImprovedDiffusionDenoiser(JsonReader& json);  // improved-diffusion
 std::shared_ptr<Denoiser> MakeDdpmDenoiser(JsonReader& json);               // ddim
+std::shared_ptr<Denoiser> MakeScriptDenoiser(JsonReader& json);             // a user's TorchScript module
 
 // "tensor_prefix": what the checkpoints have before the network's own tensor names, "" or a path with a dot at its end
 // ("model.", or "module." as of torch's DataParallel).

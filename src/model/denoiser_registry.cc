@@ -9,16 +9,15 @@ namespace lcsc {
 namespace {
 
 constexpr const char* kConfigKey = "config";
+constexpr const char* kScriptType = "TorchScript";
 
 struct Family {
   const char* model_type;
   std::shared_ptr<Denoiser> (*make)(JsonReader& json);
 };
-constexpr Family kFamilies[] = {{"SongUNet", MakeEdmDenoiser},
-                                {"DhariwalUNet", MakeEdmDenoiser},
-                                {"adm", MakeAdmDenoiser},
-                                {"improved_ddpm", MakeImprovedDiffusionDenoiser},
-                                {"ddpm", MakeDdpmDenoiser}};
+constexpr Family kFamilies[] = {{"SongUNet", MakeEdmDenoiser}, {"DhariwalUNet", MakeEdmDenoiser},
+                                {"adm", MakeAdmDenoiser},      {"improved_ddpm", MakeImprovedDiffusionDenoiser},
+                                {"ddpm", MakeDdpmDenoiser},    {kScriptType, MakeScriptDenoiser}};
 
 const Family& FamilyOf(JsonReader& reader) {
   std::string type;
@@ -79,8 +78,14 @@ std::shared_ptr<Denoiser> MakeDenoiser(const nlohmann::json& json) {
     JsonReader reader(json, "network JSON");
     return FamilyOf(reader).make(reader);
   };
-  build(WeightMemory::kNone);  // to the end, so that a network too large is refused before it takes any memory
+  // To the end, so that a network too large is refused before it takes any memory. A script brings its own weights.
+  if (!ScriptFileOf(json)) build(WeightMemory::kNone);
   return build(WeightMemory::kReal);
+}
+
+std::optional<std::filesystem::path> ScriptFileOf(const nlohmann::json& network) {
+  if (!network.is_object() || network.value("model_type", nlohmann::json()) != kScriptType) return std::nullopt;
+  return JsonReader(network, "network JSON").Require<std::string>("module");
 }
 
 nlohmann::json NetworkConfigOf(const TensorFile& file) {

@@ -3,6 +3,7 @@
 
 #include "lcsc/base/error.h"
 #include "lcsc/model/registry.h"
+#include "script_denoiser.h"
 
 namespace lcsc {
 namespace {
@@ -36,14 +37,21 @@ class Mismatches {
   int count_ = 0;
 };
 
-// Calls visit(own, given) for every tensor of the module after all have been compared with `given`.
+// Whether the module can do without a tensor of that name being given.
+bool MayKeep(const torch::nn::Module& module, const std::string& name) {
+  const auto* script = dynamic_cast<const ScriptDenoiser*>(&module);
+  return script != nullptr && script->MayKeep(name);
+}
+
+// Calls visit(own, given) for every tensor that was given after all have been compared with the module's.
 template <typename Visit>
 void ForEachMatched(torch::nn::Module& module, const NamedTensors& given, const std::string& source, Visit visit) {
-  const NamedTensors own = StateDict(module);
+  NamedTensors own = StateDict(module);
   Mismatches mismatches(source);
   for (const auto& [name, tensor] : own) {
     const auto found = given.find(name);
     if (found == given.end()) {
+      if (MayKeep(module, name)) continue;
       mismatches.Add(fmt::format("tensor {} is missing, expected {}", name, Description(tensor)));
     } else if (!Fits(tensor, found->second)) {
       mismatches.Add(
@@ -56,7 +64,7 @@ void ForEachMatched(torch::nn::Module& module, const NamedTensors& given, const 
     }
   }
   mismatches.ThrowIfAny();
-  for (auto [name, tensor] : own) visit(tensor, given.at(name));
+  for (const auto& [name, tensor] : given) visit(own.at(name), tensor);
 }
 
 }  // namespace

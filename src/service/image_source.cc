@@ -86,14 +86,36 @@ Quantisation QuantisationOf(const EvaluationOptions& options) {
   return options.quantisation == "edm" ? Quantisation::kEdm : Quantisation::kOpenAi;
 }
 
-at::Tensor DrawImages(Denoiser& network, const EvaluationOptions& options, SampleRange range) {
+ImageSource::ImageSource(const EvaluationOptions& options)
+    : options_(options), conditioning_(std::filesystem::path(options.conditioning)) {}
+
+at::Tensor ImageSource::Draw(Denoiser& network, SampleRange range) const {
   const ImageShape shape{network.img_channels(), network.img_resolution(), network.img_resolution()};
   const auto noise = [&](std::uint32_t part) {
-    return SampleNoise(static_cast<std::uint64_t>(options.seed), range, shape, part);
+    return SampleNoise(static_cast<std::uint64_t>(options_.seed), range, shape, part);
   };
-  const at::Tensor images = Sample(network, SamplerOf(options), noise, SampleLabels(range, network.label_dim()));
+  const at::Tensor images = Sample(network, SamplerOf(options_), noise, conditioning_.Of(range, network.label_dim()));
   if (!at::isfinite(images).all().item<bool>()) return {};
-  return Quantise(images, QuantisationOf(options));
+  return Quantise(images, QuantisationOf(options_));
+}
+
+std::vector<std::int64_t> ImageSource::Probe(Denoiser& network) const {
+  const int calls = FunctionEvaluationsOf(options_, network);
+  const std::int64_t resolution = network.img_resolution();
+  const std::vector<std::int64_t> asked = {network.img_channels(), resolution, resolution};
+  const double sigma = network.schedule().InitialScale();
+  const at::Tensor x =
+      SampleNoise(static_cast<std::uint64_t>(options_.seed), {0, 1}, {asked[0], resolution, resolution});
+  const at::Tensor image =
+      network.Denoise(x * sigma, at::full({1}, sigma, at::kFloat), conditioning_.Of({0, 1}, network.label_dim()));
+  const std::vector<std::int64_t> found = image.sizes().slice(1).vec();
+  if (found != asked && calls > 1) {
+    throw ConfigError(
+        "evaluation.sampler {}: it calls the network {} times on its own output, but the network turns {} into {}; a "
+        "network that returns finished images needs the sampler consistency with one step",
+        options_.sampler, calls, ShapeText(asked), ShapeText(found));
+  }
+  return found;
 }
 
 }  // namespace lcsc

@@ -59,7 +59,8 @@ std::vector<SampleRange> OwnBatches(const EvaluationOptions& options, const Coll
   return OwnRanges(options.num_samples, options.batch_size, group);
 }
 
-Scorer::Scorer(const EvaluationOptions& options, Collective& group) : options_(options), group_(group) {
+Scorer::Scorer(const EvaluationOptions& options, Collective& group)
+    : options_(options), group_(group), source_(options) {
   OwnBatches(options_, group_);
   SamplerOf(options_);
   extractor_ = LoadFeatureExtractor(options_.extractor);
@@ -73,15 +74,15 @@ Scorer::Scorer(const EvaluationOptions& options, Collective& group) : options_(o
   if (group_.IsLeader()) reference_ = std::make_unique<FrechetReference>(reference.statistics);
 }
 
-void Scorer::CheckFits(const Denoiser& network) {
+void Scorer::CheckFits(Denoiser& network) {
   const c10::InferenceMode no_gradients;
-  FunctionEvaluationsOf(options_, network);
-  const std::int64_t channels = network.img_channels(), resolution = network.img_resolution();
+  std::vector<std::int64_t> shape = source_.Probe(network);
+  shape.insert(shape.begin(), 1);
   try {
-    extractor_->Features(at::zeros({1, channels, resolution, resolution}, at::kByte));
+    extractor_->Features(at::zeros(shape, at::kByte));
   } catch (const std::exception&) {
-    throw ConfigError("evaluation.extractor {}: expected an extractor that takes the network's images [{}, {}, {}]",
-                      options_.extractor, channels, resolution, resolution);
+    throw ConfigError("evaluation.extractor {}: expected an extractor that takes the network's images {}",
+                      options_.extractor, ShapeText({shape.begin() + 1, shape.end()}));
   }
 }
 
@@ -91,7 +92,7 @@ Outcome Scorer::ScoreNetwork(Denoiser& network, const StageSeconds& seconds) {
   FeatureStatistics statistics(extractor_->feature_dim());
   for (const SampleRange range : OwnBatches(options_, group_)) {
     auto start = std::chrono::steady_clock::now();
-    const at::Tensor images = DrawImages(network, options_, range);
+    const at::Tensor images = source_.Draw(network, range);
     stages.sample += SecondsSince(start);
     if (!images.defined()) {
       MarkNonFinite(statistics);

@@ -38,10 +38,15 @@ struct EvaluationOptions {
   std::string lower_order_final = "on";
   std::string denoise_to_zero = "off";
   std::string quantisation = "openai";
+  std::string conditioning;
+  std::string objective = "fid";
+  std::string scorer;
 };
 
 void AddEvaluationOptions(OptionSet& set, EvaluationOptions& options);
 // Those of them that say how images are drawn.
 void AddSamplerOptions(OptionSet& set, EvaluationOptions& options);
+// The part of it that says what is measured of the images: objective, scorer; and what they are conditioned on.
+void AddObjectiveOptions(OptionSet& set, EvaluationOptions& options);
 
 }  // namespace lcsc

@@ -77,6 +77,7 @@ class JsonReader {
     if constexpr (std::is_same_v<T, double>) return "a number";
     if constexpr (std::is_same_v<T, std::int64_t>) return "a whole number";
     if constexpr (std::is_same_v<T, std::vector<double>>) return "a list of numbers";
+    if constexpr (std::is_same_v<T, std::vector<std::string>>) return "a list of strings";
     return "a list of whole numbers";
   }
 

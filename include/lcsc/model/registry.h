@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "lcsc/config/extractor_options.h"
 #include "lcsc/io/tensor_file.h"
@@ -18,11 +19,16 @@ namespace lcsc {
 std::shared_ptr<Denoiser> MakeDenoiser(const nlohmann::json& json);
 std::shared_ptr<FeatureExtractor> MakeFeatureExtractor(const nlohmann::json& json);
 
+// The TorchScript file that a network JSON names, on whose content the network depends beside its weights; nullopt for
+// networks that are built in.
+std::optional<std::filesystem::path> ScriptFileOf(const nlohmann::json& network);
+
 // Parameters and buffers by name, sharing memory with the module.
 NamedTensors StateDict(torch::nn::Module& module);
 
 // Copies tensors into the module. Strict: throws InputError that names `source` and the first missing, superfluous or
-// differently shaped tensor (and how many more there are). float16/bfloat16/float64 are converted to float32.
+// differently shaped tensor (and how many more there are). float16/bfloat16/float64 are converted to float32. A
+// TorchScript network may lack its buffers, and what its JSON calls frozen: they stay as the module's file has them.
 void LoadStateDict(torch::nn::Module& module, const NamedTensors& tensors, const std::string& source);
 
 // Points the parameters that `table` names at views of `flat` (float32 [table.num_elements()], the module's device), so

@@ -1,9 +1,11 @@
-// options + network -> images: the sampler that the options name, with noise and labels of the sample's index.
+// options + network -> images: the sampler that the options name, with noise, labels and conditioning of the sample's
+// index.
 #pragma once
 
 #include "lcsc/config/evaluation_options.h"
 #include "lcsc/model/network.h"
 #include "lcsc/sample/sampler.h"
+#include "lcsc/service/conditioning_source.h"
 
 namespace lcsc {
 
@@ -15,7 +17,24 @@ Quantisation QuantisationOf(const EvaluationOptions& options);
 // not fit the network.
 int FunctionEvaluationsOf(const EvaluationOptions& options, const Denoiser& network);
 
-// uint8 [n, c, h, w]: the samples `range` of the options' noise, quantised. Undefined when an image is not finite.
-at::Tensor DrawImages(Denoiser& network, const EvaluationOptions& options, SampleRange range);
+class ImageSource {
+ public:
+  // Reads the file of evaluation.conditioning. Throws InputError.
+  explicit ImageSource(const EvaluationOptions& options);
+
+  // uint8 [n, c, h, w]: the samples `range` of the options' noise, quantised. Undefined when an image is not finite.
+  at::Tensor Draw(Denoiser& network, SampleRange range) const;
+  // Of the same samples, for a network with so many classes.
+  Conditioning ConditioningOf(SampleRange range, std::int64_t label_dim) const {
+    return conditioning_.Of(range, label_dim);
+  }
+  // Calls the network once, on sample 0. Returns the shape [c, h, w] of its images. Throws InputError when it lacks an
+  // input, ConfigError when it returns finished images and the sampler would call it again on them.
+  std::vector<std::int64_t> Probe(Denoiser& network) const;
+
+ private:
+  EvaluationOptions options_;
+  ConditioningSource conditioning_;
+};
 
 }  // namespace lcsc

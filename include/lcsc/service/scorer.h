@@ -24,8 +24,8 @@ class Scorer {
   // Loads the extractor and the reference and checks that they belong together. Throws InputError, MetricError.
   Scorer(const EvaluationOptions& options, Collective& group);
 
-  // Throws ConfigError when the extractor does not take the network's images.
-  void CheckFits(const Denoiser& network);
+  // Throws ConfigError when the extractor does not take the network's images, and what ImageSource::Probe throws.
+  void CheckFits(Denoiser& network);
 
   // The Fréchet distance of num_samples images that the network draws. Collective over the group; the score is on the
   // leader, the others' outcome is empty. Non-finite images or statistics are a failed outcome, not an error.
@@ -39,6 +39,7 @@ class Scorer {
 
   EvaluationOptions options_;
   Collective& group_;
+  ImageSource source_;
   std::shared_ptr<FeatureExtractor> extractor_;
   std::unique_ptr<FrechetReference> reference_;
 };

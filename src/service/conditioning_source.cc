@@ -1,0 +1,72 @@
+#include "lcsc/service/conditioning_source.h"
+
+#include "lcsc/base/error.h"
+
+namespace lcsc {
+namespace {
+
+constexpr const char* kLabels = "labels";
+
+void CheckTensor(const std::string& file, const std::string& name, const at::Tensor& tensor) {
+  if (tensor.dim() == 0 || tensor.size(0) == 0) {
+    throw InputError("{}: tensor {} is {}; expected one row per sample, [m, ...] with m >= 1", file, name,
+                     ShapeText(tensor.sizes().vec()));
+  }
+  if (tensor.is_floating_point() && !at::isfinite(tensor).all().item<bool>()) {
+    throw InputError("{}: tensor {} has values that are not finite; make the file again", file, name);
+  }
+}
+
+}  // namespace
+
+ConditioningSource::ConditioningSource(const std::filesystem::path& file) : file_(file.string()) {
+  if (file.empty()) return;
+  tensors_ = OpenTensorFile(file)->ReadAll();
+  if (tensors_.empty()) throw InputError("{}: expected tensors [m, ...], one row per sample, found none", file_);
+  for (const auto& [name, tensor] : tensors_) {
+    CheckTensor(file_, name, tensor);
+    if (num_rows_ == 0) num_rows_ = tensor.size(0);
+    if (tensor.size(0) != num_rows_) {
+      throw InputError("{}: expected {} rows in every tensor, as {} has, found {} in {}", file_, num_rows_,
+                       tensors_.begin()->first, tensor.size(0), name);
+    }
+  }
+  if (const auto labels = tensors_.extract(kLabels)) labels_ = labels.mapped();
+}
+
+at::Tensor ConditioningSource::Labels(const at::Tensor& rows, std::int64_t label_dim) const {
+  const bool is_one_hot = labels_.dim() == 2 && labels_.is_floating_point();
+  if (is_one_hot && labels_.size(1) == label_dim) return labels_.index_select(0, rows).to(at::kFloat);
+  const bool is_class = labels_.dim() == 1 && !labels_.is_floating_point() && labels_.scalar_type() != at::kBool;
+  if (!is_class) {
+    throw InputError("{}: tensor {} is {} {}; expected integers [m] below {}, or one-hot floating-point [m, {}]", file_,
+                     kLabels, DataTypeName(DataTypeOf(labels_)), ShapeText(labels_.sizes().vec()), label_dim,
+                     label_dim);
+  }
+  const at::Tensor classes = labels_.index_select(0, rows).to(at::kLong);
+  if (classes.min().item<std::int64_t>() < 0 || classes.max().item<std::int64_t>() >= label_dim) {
+    throw InputError("{}: tensor {}: expected classes in [0, {}), the network's, found {} to {}", file_, kLabels,
+                     label_dim, labels_.min().item<std::int64_t>(), labels_.max().item<std::int64_t>());
+  }
+  return at::one_hot(classes, label_dim).to(at::kFloat);
+}
+
+Conditioning ConditioningSource::Of(SampleRange range, std::int64_t label_dim) const {
+  Conditioning conditioning(SampleLabels(range, label_dim));
+  if (num_rows_ == 0) return conditioning;
+  const at::Tensor rows = at::arange(range.begin, range.end, at::kLong).remainder(num_rows_);
+  if (labels_.defined()) {
+    if (label_dim == 0) {
+      throw InputError("{}: it has a tensor {}, but the network has no classes (label_dim 0); take it out", file_,
+                       kLabels);
+    }
+    conditioning.labels = Labels(rows, label_dim);
+  }
+  for (const auto& [name, tensor] : tensors_) {
+    const at::Tensor selected = tensor.index_select(0, rows);
+    conditioning.tensors[name] = tensor.is_floating_point() ? selected.to(at::kFloat) : selected;
+  }
+  return conditioning;
+}
+
+}  // namespace lcsc
