@@ -8,7 +8,9 @@
 #include "app/command.h"
 #include "app/identity.h"
 #include "app/report.h"
+#include "lcsc/base/atomic_file.h"
 #include "lcsc/base/table.h"
+#include "lcsc/merge/lora_weights.h"
 #include "lcsc/merge/merged_weights.h"
 #include "lcsc/state/run_directory.h"
 
@@ -63,6 +65,9 @@ class MergeCommand : public Command {
     set.Add({"", "coefficients", "path", "file with a_1..a_K, separated by commas or lines"}, &coefficients_);
     set.Add({"", "ema_rate", "per iteration", "EMA rate in [0, 1); 0 is the last checkpoint"}, &ema_rate_, {0, 1});
     set.Add({"", "output", "path", "the merged weights, .safetensors"}, &output_);
+    set.AddChoice({"", "as", "", "of LoRA checkpoints: the whole network's weights, or LoRA factors again"}, &as_,
+                  {"full", "lora"});
+    set.Add({"", "rank", "", "with --as lora: cut every layer to this rank; 0: exact, rank K r"}, &rank_, {0, 1 << 20});
     set.Add({"", "trajectory", "path", "the packed checkpoints; overrides evaluation.trajectory"}, &trajectory_);
     file_.AddOptions(set);
   }
@@ -74,6 +79,7 @@ class MergeCommand : public Command {
       throw ConfigError("merge: expected one of --run, --coefficients, --ema-rate, found {}", sources);
     }
     set.Require("output");
+    if (rank_ > 0 && as_ != "lora") throw ConfigError("--rank: expected --as lora beside it, found --as {}", as_);
     std::optional<RunDirectory> directory;
     if (!run_.empty()) {
       directory = RunDirectory::OpenExisting(run_);
@@ -82,11 +88,16 @@ class MergeCommand : public Command {
     if (!trajectory_.empty()) file_.evaluation.trajectory = trajectory_;
     set.Require("evaluation.trajectory");
     const Trajectory trajectory = ReadTrajectory(file_.evaluation.trajectory);
+    if (as_ == "lora" && !trajectory.lora) {
+      throw ConfigError(
+          "--as lora: expected LoRA checkpoints in {}, found full weights, which have no factors; leave it out",
+          trajectory.folder.string());
+    }
     std::string what;
     const Coefficients coefficients = Choose(directory, trajectory, &what);
     CheckSum(coefficients, what);
     VerifyTrajectory(trajectory.folder);  // the merge reads parts of rows, which have no digest
-    Write(trajectory, coefficients, what);
+    as_ == "lora" ? WriteLora(trajectory, coefficients, what) : WriteFull(trajectory, coefficients, what);
     return ExitCode::kDone;
   }
 
@@ -122,24 +133,69 @@ class MergeCommand : public Command {
                       run_, candidate_);
   }
 
-  void Write(const Trajectory& trajectory, const Coefficients& coefficients, const std::string& what) const {
-    const nlohmann::json provenance = {{"trajectory_digest", trajectory.Digest()},
-                                       {"steps", trajectory.steps},
-                                       {"coefficients", coefficients},
-                                       {"source", what}};
-    WriteSafetensors(output_, MergeCheckpoints(trajectory, coefficients),
-                     {{"config", trajectory.network_json}, {"lcsc", provenance.dump()}});
+  static nlohmann::json Provenance(const Trajectory& trajectory, const Coefficients& coefficients,
+                                   const std::string& what) {
+    nlohmann::json provenance = {{"trajectory_digest", trajectory.Digest()},
+                                 {"steps", trajectory.steps},
+                                 {"coefficients", coefficients},
+                                 {"source", what}};
+    if (trajectory.lora) provenance["base_model_digest"] = trajectory.lora->base_digest;
+    return provenance;
+  }
+
+  static Table TableOf(const Trajectory& trajectory, const std::string& what) {
     Table table({"what", "value"});
     table.AddRow({"merged", what});
     table.AddRow({"checkpoints", fmt::format("{}, steps {} to {}", trajectory.steps.size(), trajectory.steps.front(),
                                              trajectory.steps.back())});
-    table.AddRow({"parameters", fmt::format("{}", trajectory.table.num_elements())});
+    return table;
+  }
+
+  void WriteFull(const Trajectory& trajectory, const Coefficients& coefficients, const std::string& what) const {
+    WriteSafetensors(
+        output_, MergeCheckpoints(trajectory, coefficients),
+        {{"config", trajectory.network_json}, {"lcsc", Provenance(trajectory, coefficients, what).dump()}});
+    Table table = TableOf(trajectory, what);
+    const TensorTable merged = trajectory.lora ? TargetTable(*trajectory.lora) : trajectory.table;
+    table.AddRow({"parameters", fmt::format("{}", merged.num_elements())});
     table.AddRow({"written", output_});
     std::fputs(table.ToString().c_str(), stdout);
   }
 
+  void WriteLora(const Trajectory& trajectory, const Coefficients& coefficients, const std::string& what) const {
+    const LoraWeights weights =
+        CombineLora(trajectory, coefficients, rank_ > 0 ? std::optional<std::int64_t>(rank_) : std::nullopt);
+    const auto config_path = std::filesystem::path(output_).parent_path() / "adapter_config.json";
+    if (!weights.adapter_config.empty()) CheckReplaceable(config_path, weights.adapter_config);
+    nlohmann::json provenance = Provenance(trajectory, coefficients, what);
+    provenance.update({{"lora_rank", weights.rank},
+                       {"lora_scale", 1},
+                       {"relative_error", weights.overall_error},
+                       {"worst_relative_error", weights.worst_error},
+                       {"worst_layer", weights.worst_layer}});
+    WriteSafetensors(output_, weights.tensors,
+                     {{"config", trajectory.network_json}, {"format", "pt"}, {"lcsc", provenance.dump()}});
+    if (!weights.adapter_config.empty()) PublishText(config_path, weights.adapter_config);
+    Table table = TableOf(trajectory, what);
+    table.AddRow({"LoRA layers", fmt::format("{}, rank {}", trajectory.lora->layers.size(), weights.rank)});
+    table.AddRow({"error of the update", fmt::format("{:.3g} relative (Frobenius)", weights.overall_error)});
+    table.AddRow({"error of the worst layer", fmt::format("{:.3g}, {}", weights.worst_error, weights.worst_layer)});
+    table.AddRow({"written", output_});
+    if (!weights.adapter_config.empty()) table.AddRow({"its alpha and rank", config_path.string()});
+    std::fputs(table.ToString().c_str(), stdout);
+  }
+
+  // peft looks for the file beside the factors: one of other factors must not be lost.
+  static void CheckReplaceable(const std::filesystem::path& path, const std::string& text) {
+    std::ifstream file(path, std::ios::binary);
+    if (!file || std::string(std::istreambuf_iterator<char>(file), {}) == text) return;
+    throw InputError("{}: expected no adapter configuration or the same, found another; choose a folder of its own",
+                     path.string());
+  }
+
   std::string run_, coefficients_, trajectory_, output_;
-  std::int64_t candidate_ = -1;
+  std::string as_ = "full";
+  std::int64_t candidate_ = -1, rank_ = 0;
   double ema_rate_ = 0;
   ConfigFile file_;
 };

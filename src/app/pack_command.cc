@@ -38,6 +38,10 @@ class PackCommand : public Command {
             {1, std::int64_t{1} << 40});
     set.Add({"", "segment_checkpoints", "checkpoints", "checkpoints per shard file; what a killed packer does again"},
             &options_.segment_checkpoints, {2, 1 << 20});
+    set.Add({"", "base_model", "path", "for LoRA checkpoints: the weights of the network that they change"},
+            &base_model_);
+    set.Add({"", "lora_alpha", "", "for LoRA checkpoints that do not say it: alpha of the scale alpha / r"},
+            &lora_alpha_);
     AddJsonFlag(set, &json_);
   }
 
@@ -48,6 +52,8 @@ class PackCommand : public Command {
       options_.output = output_;
       options_.storage = StorageTypeFromName(storage_);
       if (!network_.empty()) options_.network = network_;
+      if (!base_model_.empty()) options_.base_model = base_model_;
+      if (set.IsSet("lora_alpha")) options_.lora_alpha = lora_alpha_;
     });
     PackTeam team{.world_rank = world.world_rank, .world_size = world.world_size};
     if (world.world_size > 1) {
@@ -91,6 +97,7 @@ class PackCommand : public Command {
                              {"write_mb_per_s", rates.packed / kMegabyte}};
       json["plain_write_mb_per_s"] = rates.plain ? nlohmann::json(*rates.plain / kMegabyte) : nlohmann::json();
       json["fraction_of_disk"] = rates.plain ? nlohmann::json(rates.packed / *rates.plain) : nlohmann::json();
+      if (trajectory.lora) json["lora_layers"] = trajectory.lora->layers.size();
       std::printf("%s\n", json.dump().c_str());
       return;
     }
@@ -102,6 +109,10 @@ class PackCommand : public Command {
       table.AddRow({"steps", fmt::format("{} to {}", trajectory.steps.front(), trajectory.steps.back())});
     }
     table.AddRow({"merged parameters", fmt::format("{}", trajectory.table.num_elements())});
+    if (const auto& lora = trajectory.lora) {
+      table.AddRow({"LoRA layers", LoraText(*lora)});
+      table.AddRow({"base model", fmt::format("{} (digest {})", lora->base_model.string(), lora->base_digest)});
+    }
     table.AddRow({"storage", storage_});
     table.AddRow({"digest", digest});
     if (report.num_packed > 0) {
@@ -117,8 +128,20 @@ class PackCommand : public Command {
     std::fputs(table.ToString().c_str(), stdout);
   }
 
+  // "24, rank 4, scale 0.5", or the ranges of both
+  static std::string LoraText(const LoraDescription& lora) {
+    const auto [low, high] = std::ranges::minmax(lora.layers, {}, &LoraLayer::rank);
+    const auto [small, large] = std::ranges::minmax(lora.layers, {}, &LoraLayer::scale);
+    const auto range = [](const auto& from, const auto& to) {
+      return from == to ? fmt::format("{}", from) : fmt::format("{} to {}", from, to);
+    };
+    return fmt::format("{}, rank {}, scale {}", lora.layers.size(), range(low.rank, high.rank),
+                       range(small.scale, large.scale));
+  }
+
   PackOptions options_;
-  std::string output_, network_, storage_ = "f32";
+  std::string output_, network_, base_model_, storage_ = "f32";
+  double lora_alpha_ = 0;
   bool json_ = false;
 };
 

@@ -48,11 +48,14 @@ std::string LastDigits(const std::string& stem) {
 std::int64_t StepOf(const TensorFile& file) {
   const auto entry = file.metadata().find(kStepKey);
   const bool in_metadata = entry != file.metadata().end();
-  const std::string text = in_metadata ? entry->second : LastDigits(file.path().stem().string());
+  std::string text = in_metadata ? entry->second : LastDigits(file.path().stem().string());
+  // peft and diffusers: checkpoint-500/adapter_model.safetensors
+  const std::string folder = file.path().parent_path().filename().string();
+  if (text.empty() && !in_metadata && folder.ends_with(LastDigits(folder))) text = LastDigits(folder);
   const std::optional<std::int64_t> step = ParseInteger(text);
   if (!step) {
     throw InputError(
-        "{}: expected the training step as an integer in __metadata__.{} or in the file's name, found \"{}\"",
+        "{}: expected the training step as an integer in __metadata__.{} or in the file's or the folder's name, found \"{}\"",
         file.path().string(), kStepKey, in_metadata ? text : file.path().stem().string());
   }
   return *step;

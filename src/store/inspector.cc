@@ -56,13 +56,19 @@ json DescribeTrajectory(const fs::path& folder) {
   const Trajectory trajectory = ReadTrajectory(folder);
   json description = trajectory.Content();
   description.update({{"kind", "trajectory"},
-                      {"version", kTrajectoryVersion},
+                      {"version", VersionOf(trajectory)},
                       {"digest", trajectory.Digest()},
                       {"steps", trajectory.steps},
                       {"num_elements", trajectory.table.num_elements()},
                       {"shard_elements", trajectory.shard_elements},
                       {"buffers_regex", trajectory.buffers_regex},
                       {"shards", DescribeShards(trajectory)}});
+  if (trajectory.lora) {
+    description["lora_base_model"] = trajectory.lora->base_model.string();
+    description["lora_base_digest"] = trajectory.lora->base_digest;
+    description["lora_layers"] = description["lora"]["layers"];
+    description.erase("lora");
+  }
   for (std::size_t i = 0; i < trajectory.sources.size(); ++i) {
     description["checkpoints"][i]["file"] = trajectory.sources[i].file_name;
     description["checkpoints"][i]["file_digest"] = trajectory.sources[i].digest;

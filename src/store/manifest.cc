@@ -6,6 +6,7 @@
 #include "lcsc/base/digest.h"
 #include "lcsc/base/error.h"
 #include "lcsc/store/hdf5.h"
+#include "lora_manifest.h"
 
 namespace lcsc {
 namespace fs = std::filesystem;
@@ -21,6 +22,10 @@ std::string ManifestDigest(const Trajectory& trajectory) {
   for (const ShardFile& shard : trajectory.shards) {
     layout["shards"].push_back(
         {shard.name, shard.parameters.begin, shard.parameters.end, shard.checkpoints.begin, shard.checkpoints.end});
+  }
+  if (const auto& lora = trajectory.lora) {
+    layout["lora"] = {lora->base_model.string(), lora->adapter_config};
+    for (const LoraLayer& layer : lora->layers) layout["alphas"].push_back(layer.alpha);
   }
   return DigestOf(trajectory.Content().dump() + layout.dump());
 }
@@ -164,9 +169,10 @@ std::vector<ShardFile> ReadShards(const Hdf5Group& group) {
 void CheckVersion(const Hdf5Group& root) {
   const std::string format = root.ReadTextAttribute("format");
   const std::int64_t version = root.ReadIntegerAttribute("version");
-  if (format != kTrajectoryFormat || version != kTrajectoryVersion) {
-    throw InputError("{}: expected format \"{}\" version {}, found \"{}\" version {}; use the lcsc that wrote it",
-                     root.path().string(), kTrajectoryFormat, kTrajectoryVersion, format, version);
+  if (format != kTrajectoryFormat || version < kTrajectoryVersion || version > kLoraTrajectoryVersion) {
+    throw InputError("{}: expected format \"{}\" version {} or {}, found \"{}\" version {}; use the lcsc that wrote it",
+                     root.path().string(), kTrajectoryFormat, kTrajectoryVersion, kLoraTrajectoryVersion, format,
+                     version);
   }
 }
 
@@ -175,7 +181,7 @@ void CheckVersion(const Hdf5Group& root) {
 void PublishManifest(const Trajectory& trajectory) {
   PublishHdf5(trajectory.folder / kManifestName, [&](Hdf5Group& root) {
     root.WriteTextAttribute("format", kTrajectoryFormat);
-    root.WriteIntegerAttribute("version", kTrajectoryVersion);
+    root.WriteIntegerAttribute("version", VersionOf(trajectory));
     root.WriteTextAttribute("storage", StorageTypeName(trajectory.storage));
     root.WriteTextAttribute("buffers_regex", trajectory.buffers_regex);
     root.WriteIntegerAttribute("shard_elements", trajectory.shard_elements);
@@ -186,6 +192,7 @@ void PublishManifest(const Trajectory& trajectory) {
     WriteTensorList(tensors, trajectory.table.entries());
     WriteCarried(root.CreateGroup("carried"), trajectory.carried);
     WriteShards(root.CreateGroup("shards"), trajectory.shards);
+    if (trajectory.lora) WriteLora(root.CreateGroup("lora"), *trajectory.lora);
   });
 }
 
@@ -209,6 +216,9 @@ Trajectory ReadTrajectory(const fs::path& folder) {
   trajectory.table = TensorTable(ReadTensorList(root.OpenGroup("tensors")));
   trajectory.carried = ReadCarried(root.OpenGroup("carried"));
   trajectory.shards = ReadShards(root.OpenGroup("shards"));
+  if (root.ReadIntegerAttribute("version") == kLoraTrajectoryVersion) {
+    trajectory.lora = ReadLora(root.OpenGroup("lora"), trajectory.table);
+  }
   const std::string expected = root.ReadTextAttribute("digest"), found = ManifestDigest(trajectory);
   if (found != expected) Refuse(path, fmt::format("expected digest {}, found {}", expected, found));
   for (const ShardFile& shard : trajectory.shards) {

@@ -9,6 +9,7 @@
 #include "lcsc/base/digest.h"
 #include "lcsc/base/error.h"
 #include "lcsc/base/stop_signal.h"
+#include "lora_layers.h"
 #include "manifest.h"
 #include "segment_packer.h"
 
@@ -69,6 +70,12 @@ json NetworkOf(const PackOptions& options, const Trajectory& packed, const std::
     if (network.is_null()) network = found;
     if (found != network)
       throw InputError("{}: expected the network {}, found {}", where, network.dump(), found.dump());
+  }
+  if (network.is_null() && packed.lora) {
+    const auto base_model = OpenBaseModel(*packed.lora, packed.folder);
+    const auto config = base_model->metadata().find(kConfigKey);
+    const std::string where = fmt::format("{}: __metadata__.{}", base_model->path().string(), kConfigKey);
+    if (config != base_model->metadata().end()) network = ParseNetwork(config->second, where);
   }
   if (network.is_null()) {
     throw InputError("{}: expected the network as JSON in __metadata__.{}, found none; give it with --network FILE",
@@ -151,7 +158,8 @@ TensorSplit CheckTensors(const Trajectory& packed, const std::vector<Checkpoint>
   const ExpectedTensors expected =
       packed.steps.empty() ? ExpectedTensors{first.entries(), first.path().string()} : TensorsOf(packed);
   for (const Checkpoint& checkpoint : checkpoints) CheckSameTensors(expected, *checkpoint.file);
-  TensorSplit split = SplitTensors(expected.entries, packed.buffers_regex);
+  TensorSplit split = packed.lora ? SplitLoraTensors(expected.entries, *packed.lora)
+                                  : SplitTensors(expected.entries, packed.buffers_regex);
   if (split.merged.num_elements() == 0) {
     throw InputError("{}: expected floating-point tensors to merge, found none", expected.source);
   }
@@ -176,6 +184,7 @@ PackReport Pack(const PackOptions& options, const PackTeam& team) {
     CheckOutput(options.output);
     checkpoints = FindCheckpoints(options.checkpoints, {options.key});
     trajectory = OpenOrStart(options);
+    trajectory.lora = DescribeLora({options.base_model, options.lora_alpha}, trajectory, checkpoints);
     trajectory.network_json = NetworkOf(options, trajectory, checkpoints).dump();
     split = CheckTensors(trajectory, checkpoints);
     trajectory.table = split.merged;

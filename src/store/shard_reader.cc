@@ -56,6 +56,7 @@ at::Tensor ReadCheckpoint(const Trajectory& trajectory, std::int64_t index) {
 
 void VerifyTrajectory(const std::filesystem::path& folder) {
   const Trajectory trajectory = ReadTrajectory(folder);
+  if (trajectory.lora) OpenBaseModel(*trajectory.lora, folder);  // compares its digest
   for (const ShardFile& file : trajectory.shards) {
     const ShardFileReader reader(trajectory, file);
     const at::Tensor row = at::empty({file.parameters.size()}, at::kFloat);  // no storage type is wider

@@ -80,6 +80,7 @@ nlohmann::json Trajectory::Content() const {
     content["checkpoints"].push_back(
         {{"step", steps[static_cast<std::size_t>(i)]}, {"digests", RowDigests(shards, i)}});
   }
+  if (lora) content["lora"] = LoraContent(*lora);
   return content;
 }
 

@@ -101,9 +101,9 @@ TEST_F(TrajectoryTest, AFolderWithoutAManifestIsNoTrajectory) {
 TEST_F(TrajectoryTest, AnUnknownVersionIsRefused) {
   PublishHdf5(folder_.output() / "manifest.h5", [](Hdf5Group& root) {
     root.WriteTextAttribute("format", "lcsc trajectory");
-    root.WriteIntegerAttribute("version", 2);
+    root.WriteIntegerAttribute("version", 3);
   });
-  EXPECT_THAT(Refusal(), AllOf(HasSubstr("version 1"), HasSubstr("version 2")));
+  EXPECT_THAT(Refusal(), AllOf(HasSubstr("version 1"), HasSubstr("version 3")));
 }
 
 TEST_F(TrajectoryTest, ADamagedManifestIsRefusedWhereverTheBitFlips) {

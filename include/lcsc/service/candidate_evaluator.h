@@ -4,14 +4,14 @@
 #include <memory>
 
 #include "lcsc/comm/collective.h"
-#include "lcsc/merge/merger.h"
+#include "lcsc/merge/weight_merger.h"
 #include "lcsc/search/strategy.h"
 #include "lcsc/service/scorer.h"
 #include "lcsc/store/trajectory.h"
 
 namespace lcsc {
 
-// Each rank of the group holds its parameter range of the shard, merges it, and gathers the others' ranges, so that all
+// Each rank of the group holds its part of the trajectory, merges it, and gathers the others' parts, so that all
 // have the whole network; then the Scorer shares out the samples.
 class CandidateEvaluator : public Evaluator {
  public:
@@ -23,10 +23,10 @@ class CandidateEvaluator : public Evaluator {
 
  private:
   Collective& group_;
-  std::vector<Part> parts_;  // parameter ranges, one per rank
-  at::Tensor weights_;       // float32 [p]; the network's parameters are views of it
+  std::vector<Part> parts_;  // of the weights, one per rank
+  at::Tensor weights_;       // float32 [p]; the network's merged parameters are views of it
   std::shared_ptr<Denoiser> network_;
-  std::unique_ptr<Merger> merger_;
+  std::unique_ptr<WeightMerger> merger_;
   Scorer scorer_;
 };
 

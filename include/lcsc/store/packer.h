@@ -21,6 +21,10 @@ struct PackOptions {
   std::int64_t segment_checkpoints = 8;                 // checkpoints per shard file: what a killed packer does again
   std::string buffers_regex = R"((^|\.)(running_mean|running_var)$)";  // floating-point tensors that are not merged
   std::optional<std::filesystem::path> network;  // JSON file; default: `__metadata__.config` of the first checkpoint
+  // For LoRA checkpoints (docs/lora.md): the weights of the network that the factors change, and alpha of all factors
+  // where the checkpoints do not say it.
+  std::optional<std::filesystem::path> base_model;
+  std::optional<double> lora_alpha;
 };
 
 struct PackReport {
@@ -52,7 +56,8 @@ struct PackTeam {
 // when a stop signal came on any rank (base/stop_signal.h). Shows a progress bar.
 // Validates every header before it writes anything. Throws InputError that names file and tensor: fewer than two
 // checkpoints, no or equal steps, a step before the last packed one, a changed checkpoint, tensors that differ in name,
-// shape or type, NaN or infinity, a float16 overflow, another network or storage type than the trajectory's.
+// shape or type, LoRA factors without a base model that they fit, NaN or infinity, a float16 overflow, another network
+// or storage type than the trajectory's.
 // Collective over the team: every rank calls it with the same options; rank 0 alone publishes the manifest.
 PackReport Pack(const PackOptions& options, const PackTeam& team = {});
 

@@ -7,11 +7,13 @@
 #include <cstdint>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "lcsc/io/safetensors.h"
 #include "lcsc/io/tensor_table.h"
+#include "lcsc/store/lora.h"
 
 namespace lcsc {
 
@@ -69,10 +71,13 @@ struct Trajectory {
   TensorTable table;                      // the merged tensors, with the dtype that the checkpoints had
   NamedTensors carried;                   // integer tensors and running buffers of the last checkpoint
   std::vector<ShardFile> shards;
+  // Set when the checkpoints hold LoRA factors: then `table` has the factors, `carried` their alphas.
+  std::optional<LoraDescription> lora;
 
   std::int64_t num_checkpoints() const { return static_cast<std::int64_t>(steps.size()); }
 
-  // What influences scores: network, steps, tensors, storage, the content of base, deltas and carried tensors. Packing
+  // What influences scores: network, steps, tensors, storage, the content of base, deltas and carried tensors, a LoRA's
+  // base model and scales. Packing
   // at once and packing by parts agree; another shard_elements gives another digest.
   nlohmann::json Content() const;
   // Names Content(): two trajectories of one digest give the same scores.

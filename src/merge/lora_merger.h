@@ -1,0 +1,30 @@
+// LoRA factors -> the weights of the tensors that they change.
+#pragma once
+
+#include "lcsc/merge/weight_merger.h"
+#include "lora_factors.h"
+
+namespace lcsc {
+
+//   W = W_0 + sum_i a_i s B_i A_i
+// by one matrix product per layer, [out, K r] times [K r, in]. Ranks share out whole layers, so that a weight is
+// computed in the same way however many there are.
+class LoraMerger : public WeightMerger {
+ public:
+  LoraMerger(const Trajectory& trajectory, const GroupPlace& place);
+
+  NamedTensors ReadCarried() const override;
+  void Merge(std::span<const double> coefficients, std::span<float> whole) const override;
+
+ private:
+  // Contiguous ranges of layers, one per rank, of about the same number of multiplications.
+  std::vector<LayerRange> ShareOut(int group_size) const;
+
+  Trajectory trajectory_;
+  LayerRange own_;
+  std::unique_ptr<LoraFactors> factors_;
+  std::vector<at::Tensor> base_;  // W_0 of the own layers, float32 [out, in k k]
+  std::unique_ptr<TensorFile> base_model_;
+};
+
+}  // namespace lcsc
