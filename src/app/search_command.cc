@@ -4,9 +4,11 @@
 #include "app/identity.h"
 #include "app/report.h"
 #include "lcsc/base/stop_signal.h"
+#include "lcsc/model/registry.h"
 #include "lcsc/search/evolution.h"
 #include "lcsc/service/candidate_evaluator.h"
 #include "lcsc/service/evaluation_service.h"
+#include "lcsc/service/image_source.h"
 #include "lcsc/service/search_run.h"
 
 namespace lcsc {
@@ -50,6 +52,8 @@ class SearchCommand : public Command {
     const Trajectory trajectory = ReadTrajectory(file_.evaluation.trajectory);
     // Ranks that read parts of rows cannot check the rows' digests themselves.
     if (file_.run.group_size > 1) VerifyTrajectory(trajectory.folder);
+    function_evaluations_ =
+        FunctionEvaluationsOf(file_.evaluation, *MakeDenoiser(nlohmann::json::parse(trajectory.network_json)));
     identity_ = SearchIdentity(set, file_.evaluation, trajectory);
     strategy_ = std::make_unique<Evolution>(file_.search, trajectory.steps);
     directory_ = std::make_unique<RunDirectory>(RunDirectory::Create(file_.run.directory));
@@ -69,6 +73,8 @@ class SearchCommand : public Command {
                    {"interrupted", summary.interrupted},
                    {"utilisation", summary.utilisation},
                    {"num_samples", file_.evaluation.num_samples},
+                   {"sampler", file_.evaluation.sampler},
+                   {"function_evaluations", function_evaluations_},
                    {"seed", file_.evaluation.seed}});
       json["best_score"] = ScoreJson(best);
       json["best_candidate"] = best == nullptr ? nlohmann::json() : nlohmann::json(best->candidate.id);
@@ -77,11 +83,13 @@ class SearchCommand : public Command {
       return;
     }
     std::fputs(SearchTable(summary, file_.evaluation, directory_->folder().string()).c_str(), stdout);
+    std::printf("sampler %s, function evaluations: %d\n", file_.evaluation.sampler.c_str(), function_evaluations_);
   }
 
   std::string run_;
   bool json_ = false;
   ConfigFile file_;
+  int function_evaluations_ = 0;
   RunIdentity identity_;
   std::unique_ptr<Strategy> strategy_;
   std::unique_ptr<RunDirectory> directory_;

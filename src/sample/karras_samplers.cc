@@ -8,8 +8,18 @@
 namespace lcsc {
 namespace {
 
-std::vector<double> GridOf(const SamplerOptions& options) {
-  return KarrasSigmas(options.steps, options.sigma_min, options.sigma_max, options.rho);
+// The grid as consistency_models computes it, in float32: a root's rounding error is raised to rho, and the first steps
+// from a large noise level show it in the images.
+std::vector<double> GridInFloat32(const SamplerOptions& options) {
+  std::vector<double> sigmas = KarrasSigmas(options.steps, options.sigma_min, options.sigma_max, options.rho);
+  const double top = std::pow(options.sigma_max, 1 / options.rho),
+               bottom = std::pow(options.sigma_min, 1 / options.rho);
+  for (int i = 0; i < options.steps; ++i) {
+    const float ramp = static_cast<float>(i) / static_cast<float>(options.steps - 1);
+    const float root = static_cast<float>(top) + ramp * static_cast<float>(bottom - top);
+    sigmas[static_cast<std::size_t>(i)] = std::pow(root, static_cast<float>(options.rho));
+  }
+  return sigmas;
 }
 
 }  // namespace
@@ -24,7 +34,7 @@ std::vector<double> KarrasSigmas(int steps, double sigma_min, double sigma_max, 
 }
 
 at::Tensor SampleEuler(const BatchDenoiser& denoise, const SamplerOptions& options, const NoiseSource& noise) {
-  const std::vector<double> sigmas = GridOf(options);
+  const std::vector<double> sigmas = GridInFloat32(options);
   at::Tensor x = noise(0) * sigmas.front();
   for (std::size_t i = 0; i + 1 < sigmas.size(); ++i) {
     x = x + (x - denoise(x, sigmas[i])) * ((sigmas[i + 1] - sigmas[i]) / sigmas[i]);
@@ -35,7 +45,7 @@ at::Tensor SampleEuler(const BatchDenoiser& denoise, const SamplerOptions& optio
 // Each step goes down to sigma_down and up again by fresh noise: sigma_down^2 + sigma_up^2 = t_next^2, in the shares
 // that the posterior of the noising process has (Ho et al. 2020, eq. 7).
 at::Tensor SampleAncestral(const BatchDenoiser& denoise, const SamplerOptions& options, const NoiseSource& noise) {
-  const std::vector<double> sigmas = GridOf(options);
+  const std::vector<double> sigmas = GridInFloat32(options);
   at::Tensor x = noise(0) * sigmas.front();
   for (std::size_t i = 0; i + 1 < sigmas.size(); ++i) {
     const double t = sigmas[i], t_next = sigmas[i + 1];
@@ -50,7 +60,9 @@ at::Tensor SampleAncestral(const BatchDenoiser& denoise, const SamplerOptions& o
 // Karras et al. 2022, Alg. 2.
 at::Tensor SampleHeun(const BatchDenoiser& denoise, const SamplerOptions& options, const NoiseSource& noise,
                       at::ScalarType state_type) {
-  const std::vector<double> sigmas = GridOf(options);
+  const std::vector<double> sigmas =
+      state_type == at::kDouble ? KarrasSigmas(options.steps, options.sigma_min, options.sigma_max, options.rho)
+                                : GridInFloat32(options);
   const Churn& churn = options.churn;
   at::Tensor x = noise(0).to(state_type) * sigmas.front();
   for (std::size_t i = 0; i + 1 < sigmas.size(); ++i) {

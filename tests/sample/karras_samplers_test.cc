@@ -34,7 +34,7 @@ TEST_P(KarrasSampler, CallsTheNetworkOnceAStep) {
   EXPECT_EQ(network.levels.size(), 7u);
   EXPECT_EQ(NumFunctionEvaluations(options, network.schedule()), 7);
   const std::vector<double> sigmas = KarrasSigmas(7, 1e-4, 10, 7);
-  for (std::size_t i = 0; i < 7; ++i) EXPECT_NEAR(network.levels[i], sigmas[i], 1e-6 * sigmas[i]);
+  for (std::size_t i = 0; i < 7; ++i) EXPECT_NEAR(network.levels[i], sigmas[i], 5e-6 * sigmas[i]);  // float32
 }
 
 TEST_P(KarrasSampler, ClampsWhatTheNetworkDenoises) {
