@@ -2,30 +2,19 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <fstream>
 
 #include "app/command.h"
+#include "app/weights.h"
 #include "lcsc/base/table.h"
 #include "lcsc/comm/group.h"
 #include "lcsc/io/safetensors.h"
 #include "lcsc/model/bare_network.h"
-#include "lcsc/model/registry.h"
 #include "lcsc/model/threads.h"
 
 namespace lcsc {
 namespace {
 
 constexpr std::int64_t kBatchSize = 32;
-
-nlohmann::json ReadNetworkJson(const std::string& path) {
-  std::ifstream file(path);
-  if (!file) throw InputError("--network: cannot read {}; check that the file exists and is readable", path);
-  try {
-    return nlohmann::json::parse(file);
-  } catch (const nlohmann::json::exception& error) {
-    throw InputError("--network: {} is no JSON: {}", path, error.what());
-  }
-}
 
 // What a network is to be asked, validated against it.
 class Questions {
@@ -157,7 +146,7 @@ class DenoiseCommand : public Command {
   }
 
   void AddOptions(OptionSet& set) override {
-    set.Add({"", "weights", "path", "the network's weights"}, &weights_);
+    weights_.AddOptions(set, "the network's weights");
     set.Add({"", "inputs", "path",
              "tensors x [n, c, h, w], sigma [n] or the network's own time t [n], and for networks with classes "
              "class_labels (one-hot) or y (int64)"},
@@ -166,7 +155,6 @@ class DenoiseCommand : public Command {
              "the results, .safetensors: denoised and network_output; with t, network_output alone; eps where that is "
              "what the network predicts"},
             &output_);
-    set.Add({"", "network", "path", "network JSON; by default the one that the weights carry"}, &network_);
     set.AddChoice({"", "precision", "", "type of the network's activations; its error against float32 is printed"},
                   &precision_, {"float32", "bf16", "f16"});
     AddJsonFlag(set, &json_);
@@ -176,8 +164,7 @@ class DenoiseCommand : public Command {
     if (world.world_rank != 0) return ExitCode::kDone;
     for (const char* option : {"weights", "inputs", "output"}) set.Require(option);
     SetArithmeticThreads(ThreadsPerRank({}, 0));
-    const auto file = OpenTensorFile(weights_);
-    const auto network = LoadDenoiser(*file, network_.empty() ? NetworkConfigOf(*file) : ReadNetworkJson(network_));
+    const auto network = weights_.Load();
     const Questions questions(inputs_, *network);
     CheckAnswerable(*network, questions);
     NamedTensors answers = Answers(*network, questions);
@@ -191,8 +178,8 @@ class DenoiseCommand : public Command {
     }
     for (const auto& [name, tensor] : answers) {
       if (!at::isfinite(tensor).all().item<bool>()) {
-        throw InputError("{}: {} is not finite for some of {} in {}; check the weights and the inputs", weights_, name,
-                         inputs_, precision_);
+        throw InputError("{}: {} is not finite for some of {} in {}; check the weights and the inputs",
+                         weights_.weights, name, inputs_, precision_);
       }
     }
     WriteSafetensors(output_, answers);
@@ -218,8 +205,9 @@ class DenoiseCommand : public Command {
   }
 
   void Print(const NamedTensors& answers, std::int64_t samples, double error) const {
-    nlohmann::json json = {{"weights", weights_}, {"inputs", inputs_},       {"output", output_},
-                           {"samples", samples},  {"precision", precision_}, {"tensors", nlohmann::json::array()}};
+    nlohmann::json json = {{"weights", weights_.weights}, {"inputs", inputs_},
+                           {"output", output_},           {"samples", samples},
+                           {"precision", precision_},     {"tensors", nlohmann::json::array()}};
     for (const auto& answer : answers) json["tensors"].push_back(answer.first);
     if (precision_ != "float32") json["relative_error"] = error;
     if (json_) {
@@ -233,7 +221,8 @@ class DenoiseCommand : public Command {
     std::fputs(table.ToString().c_str(), stdout);
   }
 
-  std::string weights_, inputs_, output_, network_, precision_ = "float32";
+  WeightsOptions weights_;
+  std::string inputs_, output_, precision_ = "float32";
   bool json_ = false;
 };
 

@@ -2,10 +2,10 @@
 
 #include "app/command.h"
 #include "app/report.h"
+#include "app/weights.h"
 #include "lcsc/base/table.h"
 #include "lcsc/comm/group.h"
 #include "lcsc/io/image_set.h"
-#include "lcsc/model/registry.h"
 #include "lcsc/model/threads.h"
 #include "lcsc/service/scorer.h"
 
@@ -20,7 +20,7 @@ class EvaluateCommand : public Command {
   }
 
   void AddOptions(OptionSet& set) override {
-    set.Add({"", "weights", "path", "weights to sample from (.safetensors with its network JSON)"}, &weights_);
+    weights_.AddOptions(set, "weights to sample from");
     set.Add({"", "images", "path", "images to score instead: .csv(.gz) digits, .npz (arr_0), a folder of PNG"},
             &images_);
     AddJsonFlag(set, &json_);
@@ -36,27 +36,27 @@ class EvaluateCommand : public Command {
     std::shared_ptr<Denoiser> network;
     ImageSet images;
     AgreeOnSetUp(world, [&] {
-      if (weights_.empty()) {
+      if (weights_.weights.empty()) {
         images = ReadImageSet(images_);
         file_.evaluation.num_samples = images.images.size(0);
       } else {
-        network = LoadDenoiser(weights_);
+        network = weights_.Load();
       }
       scorer = std::make_unique<Scorer>(file_.evaluation, *group);
       if (network) scorer->CheckFits(*network);
     });
     const Outcome outcome = network ? scorer->ScoreNetwork(*network) : scorer->ScoreImages(images.images);
     if (!group->IsLeader()) return ExitCode::kDone;
-    if (!outcome.score) throw InputError("{}: no score: {}", network ? weights_ : images_, outcome.failure);
+    if (!outcome.score) throw InputError("{}: no score: {}", network ? weights_.weights : images_, outcome.failure);
     Print(*outcome.score, network.get());
     return ExitCode::kDone;
   }
 
  private:
   void Check(const OptionSet& set) const {
-    if (weights_.empty() == images_.empty()) {
+    if (weights_.weights.empty() == images_.empty()) {
       throw ConfigError("evaluate: expected either --weights or --images, found {}",
-                        weights_.empty() ? "neither" : "both");
+                        weights_.weights.empty() ? "neither" : "both");
     }
     set.Require("evaluation.extractor");
     set.Require("evaluation.reference");
@@ -68,9 +68,10 @@ class EvaluateCommand : public Command {
     nlohmann::json json = MeasureJson(options);
     json.update({{"fid", fid},
                  {"num_samples", options.num_samples},
-                 {"seed", weights_.empty() ? nlohmann::json() : nlohmann::json(options.seed)}});
+                 {"seed", weights_.weights.empty() ? nlohmann::json() : nlohmann::json(options.seed)}});
     if (network != nullptr) {
-      json["weights"] = weights_;
+      json["weights"] = weights_.weights;
+      if (!weights_.key.empty()) json["key"] = weights_.key;
       json["sampler"] = options.sampler;
       json["function_evaluations"] = FunctionEvaluationsOf(options, *network);
     } else {
@@ -87,7 +88,8 @@ class EvaluateCommand : public Command {
     std::fputs(table.ToString().c_str(), stdout);
   }
 
-  std::string weights_, images_;
+  WeightsOptions weights_;
+  std::string images_;
   bool json_ = false;
   ConfigFile file_;
 };

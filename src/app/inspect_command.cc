@@ -65,6 +65,7 @@ class InspectCommand : public Command {
 
   void AddOptions(OptionSet& set) override {
     set.AddPositional({"", "path", "path", "the file or folder"}, &path_);
+    AddKeyOption(set, &key_);
     set.AddFlag({"", "verify", "", "read a whole trajectory and compare every digest"}, &verify_);
     AddJsonFlag(set, &json_);
   }
@@ -77,14 +78,14 @@ class InspectCommand : public Command {
     if (verify_) VerifyTrajectory(path);
     const nlohmann::json description =
         is_run ? DescribeRun(std::filesystem::is_directory(path) ? path_ : path.parent_path().string())
-               : DescribeFile(path);
+               : DescribeFile(path, {.key = key_});
     std::fputs((json_ ? description.dump() + "\n" : TextOf(description)).c_str(), stdout);
     if (verify_) std::fputs(json_ ? "" : "\nevery digest agrees\n", stdout);
     return ExitCode::kDone;
   }
 
  private:
-  std::string path_;
+  std::string path_, key_;
   bool verify_ = false;
   bool json_ = false;
 };

@@ -8,6 +8,7 @@
 #include "app/command.h"
 #include "app/identity.h"
 #include "app/report.h"
+#include "app/weights.h"
 #include "lcsc/base/atomic_file.h"
 #include "lcsc/base/table.h"
 #include "lcsc/merge/lora_weights.h"
@@ -64,7 +65,8 @@ class MergeCommand : public Command {
     set.Add({"", "candidate", "id", "with --run: this candidate; -1 is the best"}, &candidate_, {-1, 1'000'000'000});
     set.Add({"", "coefficients", "path", "file with a_1..a_K, separated by commas or lines"}, &coefficients_);
     set.Add({"", "ema_rate", "per iteration", "EMA rate in [0, 1); 0 is the last checkpoint"}, &ema_rate_, {0, 1});
-    set.Add({"", "output", "path", "the merged weights, .safetensors"}, &output_);
+    set.Add({"", "output", "path", "the merged weights: .safetensors, or .pt as torch.save writes a state dict"},
+            &output_);
     set.AddChoice({"", "as", "", "of LoRA checkpoints: the whole network's weights, or LoRA factors again"}, &as_,
                   {"full", "lora"});
     set.Add({"", "rank", "", "with --as lora: cut every layer to this rank; 0: exact, rank K r"}, &rank_, {0, 1 << 20});
@@ -80,6 +82,7 @@ class MergeCommand : public Command {
     }
     set.Require("output");
     if (rank_ > 0 && as_ != "lora") throw ConfigError("--rank: expected --as lora beside it, found --as {}", as_);
+    CheckWeightsPath(output_);
     std::optional<RunDirectory> directory;
     if (!run_.empty()) {
       directory = RunDirectory::OpenExisting(run_);
@@ -152,9 +155,8 @@ class MergeCommand : public Command {
   }
 
   void WriteFull(const Trajectory& trajectory, const Coefficients& coefficients, const std::string& what) const {
-    WriteSafetensors(
-        output_, MergeCheckpoints(trajectory, coefficients),
-        {{"config", trajectory.network_json}, {"lcsc", Provenance(trajectory, coefficients, what).dump()}});
+    WriteWeights(output_, MergeCheckpoints(trajectory, coefficients),
+                 {{"config", trajectory.network_json}, {"lcsc", Provenance(trajectory, coefficients, what).dump()}});
     Table table = TableOf(trajectory, what);
     const TensorTable merged = trajectory.lora ? TargetTable(*trajectory.lora) : trajectory.table;
     table.AddRow({"parameters", fmt::format("{}", merged.num_elements())});
@@ -173,8 +175,8 @@ class MergeCommand : public Command {
                        {"relative_error", weights.overall_error},
                        {"worst_relative_error", weights.worst_error},
                        {"worst_layer", weights.worst_layer}});
-    WriteSafetensors(output_, weights.tensors,
-                     {{"config", trajectory.network_json}, {"format", "pt"}, {"lcsc", provenance.dump()}});
+    WriteWeights(output_, weights.tensors,
+                 {{"config", trajectory.network_json}, {"format", "pt"}, {"lcsc", provenance.dump()}});
     if (!weights.adapter_config.empty()) PublishText(config_path, weights.adapter_config);
     Table table = TableOf(trajectory, what);
     table.AddRow({"LoRA layers", fmt::format("{}, rank {}", trajectory.lora->layers.size(), weights.rank)});

@@ -5,11 +5,11 @@
 
 #include "app/command.h"
 #include "app/report.h"
+#include "app/weights.h"
 #include "lcsc/base/progress.h"
 #include "lcsc/comm/group.h"
 #include "lcsc/io/npz.h"
 #include "lcsc/io/png.h"
-#include "lcsc/model/registry.h"
 #include "lcsc/model/threads.h"
 #include "lcsc/service/scorer.h"
 
@@ -22,7 +22,7 @@ class SampleCommand : public Command {
   std::string summary() const override { return "draws images from weights: an .npz (arr_0) and a PNG grid"; }
 
   void AddOptions(OptionSet& set) override {
-    set.Add({"", "weights", "path", "weights to sample from (.safetensors with its network JSON)"}, &weights_);
+    weights_.AddOptions(set, "weights to sample from");
     set.Add({"", "output", "path", "the images: .npz with arr_0, uint8 [n, h, w, c]"}, &output_);
     set.Add({"", "grid", "path", "a PNG grid of the first images"}, &grid_);
     set.Add({"", "grid_images", "images", "how many images the grid shows"}, &grid_images_, {1, 10000});
@@ -35,7 +35,7 @@ class SampleCommand : public Command {
     set.Require("weights");
     if (output_.empty() && grid_.empty()) throw ConfigError("sample: expected --output or --grid, found neither");
     SetArithmeticThreads(ThreadsPerRank({}, file_.run.threads));
-    const auto network = LoadDenoiser(weights_);
+    const auto network = weights_.Load();
     if (!grid_.empty()) CheckDrawable(*network, "--grid");
     const int function_evaluations = FunctionEvaluationsOf(file_.evaluation, *network);
     const at::Tensor images = Draw(*network);
@@ -61,14 +61,15 @@ class SampleCommand : public Command {
       const SampleRange range{begin, std::min(begin + options.batch_size, total)};
       batches.push_back(source.Draw(network, range));
       if (!batches.back().defined()) {
-        throw InputError("{}: non-finite images among samples {} to {}", weights_, range.begin, range.end - 1);
+        throw InputError("{}: non-finite images among samples {} to {}", weights_.weights, range.begin, range.end - 1);
       }
       progress.Update(range.end);
     }
     return at::cat(batches);
   }
 
-  std::string weights_, output_, grid_;
+  WeightsOptions weights_;
+  std::string output_, grid_;
   std::int64_t grid_images_ = 100;
   ConfigFile file_;
 };

@@ -106,6 +106,10 @@ const AllowedGlobal* FindAllowedGlobal(const std::string& module, const std::str
 
 std::optional<DataType> StorageDataType(std::string_view global) { return TypeOf(&TorchType::storage, global); }
 
+std::string_view StorageGlobal(DataType type) {
+  return std::ranges::find(kTorchTypes, std::optional(type), &TorchType::type)->storage;
+}
+
 std::optional<DataType> TorchDataType(std::string_view global) { return TypeOf(&TorchType::dtype, global); }
 
 }  // namespace lcsc

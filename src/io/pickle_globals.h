@@ -32,4 +32,7 @@ const AllowedGlobal* FindAllowedGlobal(const std::string& module, const std::str
 std::optional<DataType> StorageDataType(std::string_view global);
 std::optional<DataType> TorchDataType(std::string_view global);
 
+// "torch.FloatStorage".
+std::string_view StorageGlobal(DataType type);
+
 }  // namespace lcsc

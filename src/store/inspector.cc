@@ -1,9 +1,11 @@
 #include "lcsc/store/inspector.h"
 
+#include <set>
+
 #include "lcsc/base/digest.h"
 #include "lcsc/base/error.h"
 #include "lcsc/io/npz.h"
-#include "lcsc/io/safetensors.h"
+#include "lcsc/io/torch_archive.h"
 #include "lcsc/store/trajectory.h"
 #include "manifest.h"
 
@@ -17,9 +19,27 @@ json DescribeTensor(const TensorEntry& entry) {
   return {{"name", entry.name}, {"type", DataTypeName(entry.type)}, {"shape", entry.shape}};
 }
 
-json DescribeSafetensors(const fs::path& path) {
-  const SafetensorsFile file(path);
-  json description = {{"kind", "safetensors"}, {"metadata", file.metadata()}, {"tensors", json::array()}};
+// A torch.save file that needs a key before it is a list of tensors.
+bool IsNested(const std::vector<StateDictPlace>& places) { return places.size() != 1 || !places.front().key.empty(); }
+
+json DescribeStateDicts(const fs::path& path, const std::vector<StateDictPlace>& places) {
+  json description = {{"kind", "torch.save"}, {"state_dicts", json::array()}, {"digest", DigestOfFile(path)}};
+  for (const StateDictPlace& place : places) {
+    description["state_dicts"].push_back({{"key", place.key}, {"tensors", place.num_tensors}});
+  }
+  return description;
+}
+
+json DescribeTensorFile(const fs::path& path, const TensorFileOptions& options) {
+  const bool is_torch = IsTorchArchive(path);
+  if (is_torch && options.key.empty()) {
+    const std::vector<StateDictPlace> places = ListStateDicts(path);
+    if (IsNested(places)) return DescribeStateDicts(path, places);
+  }
+  const auto opened = OpenTensorFile(path, options);
+  const TensorFile& file = *opened;
+  json description = {
+      {"kind", is_torch ? "torch.save" : "safetensors"}, {"metadata", file.metadata()}, {"tensors", json::array()}};
   std::int64_t num_elements = 0;
   for (const TensorEntry& entry : file.entries()) {
     description["tensors"].push_back(DescribeTensor(entry));
@@ -83,18 +103,19 @@ std::uintmax_t BytesOf(const fs::path& path) {
   return bytes;
 }
 
-json DescribeByKind(const fs::path& path) {
+json DescribeByKind(const fs::path& path, const TensorFileOptions& options) {
+  static const std::set<std::string> kWeights = {".safetensors", ".pt", ".pth", ".ckpt", ".bin", ".pkl"};
   if (fs::is_directory(path)) return DescribeTrajectory(path);
-  if (path.extension() == ".safetensors") return DescribeSafetensors(path);
   if (path.extension() == ".npz") return DescribeArrays(path);
-  throw InputError("{}: expected a trajectory's folder, a .safetensors or an .npz file", path.string());
+  if (kWeights.contains(path.extension()) || IsTorchArchive(path)) return DescribeTensorFile(path, options);
+  throw InputError("{}: expected a trajectory's folder, a .safetensors, torch.save or .npz file", path.string());
 }
 
 }  // namespace
 
-json DescribeFile(const fs::path& path) {
+json DescribeFile(const fs::path& path, const TensorFileOptions& options) {
   if (!fs::exists(path)) throw InputError("cannot read {}: no such file or folder; check the path", path.string());
-  json description = DescribeByKind(path);
+  json description = DescribeByKind(path, options);
   description["path"] = path.string();
   description["bytes"] = BytesOf(path);
   return description;
