@@ -154,7 +154,8 @@ class BaselinesCommand : public Command {
   }
 
   std::string Text(const EvaluationOptions& held_out) const {
-    Table table({"weights", "which", "FID search noise", "FID held-out noise"});
+    const std::string title = Objective(held_out.objective).Title();
+    Table table({"weights", "which", title + " search noise", title + " held-out noise"});
     for (const Row& row : rows_) table.AddRow({row.title, row.which, ScoreText(row.search), ScoreText(row.held_out)});
     return fmt::format("{}\nsearch noise: {}; held-out noise: {}\n{}{}", table.ToString(), NoiseText(file_.evaluation),
                        NoiseText(held_out), MeasureText(held_out),
@@ -170,11 +171,14 @@ class BaselinesCommand : public Command {
     };
     nlohmann::json json = MeasureJson(held_out);
     json.update({{"search_noise", noise(file_.evaluation)}, {"held_out_noise", noise(held_out)}, {"run", run_}});
+    const std::string unit = held_out.objective == "fid" ? "fid" : "score";
     for (const Row& row : rows_) {
       json["rows"].push_back({{"weights", row.title},
                               {"which", row.which},
-                              {"search_fid", score(row.search)},
-                              {"held_out_fid", score(row.held_out)}});
+                              {"search_" + unit, score(row.search)},
+                              {"held_out_" + unit, score(row.held_out)},
+                              {"search_metrics", row.search.metrics},
+                              {"held_out_metrics", row.held_out.metrics}});
     }
     return json;
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <set>
 
 #include "app/command.h"
 #include "app/weights.h"
@@ -39,11 +40,14 @@ class Questions {
       t = ReadPerSample("t").to(at::kFloat);
     }
     ReadLabels(network.label_dim());
+    ReadNamed();
   }
 
   std::int64_t size() const { return x.size(0); }
-  Conditioning LabelsOf(std::int64_t begin, std::int64_t count) const {
-    return labels.defined() ? Conditioning(labels.narrow(0, begin, count)) : Conditioning();
+  Conditioning ConditioningOf(std::int64_t begin, std::int64_t count) const {
+    Conditioning given(labels.defined() ? labels.narrow(0, begin, count) : at::Tensor());
+    for (const auto& [name, tensor] : named_) given.tensors[name] = tensor.narrow(0, begin, count);
+    return given;
   }
 
   at::Tensor x, sigma, t, labels;
@@ -84,6 +88,16 @@ class Questions {
     labels = one_hot ? CheckedOneHot(given, label_dim) : OneHotOf(given, label_dim);
   }
 
+  // A TorchScript network asks for them by name; others leave them alone.
+  void ReadNamed() {
+    static const std::set<std::string> known = {"x", "sigma", "t", "class_labels", "y"};
+    for (const TensorEntry& entry : file_->entries()) {
+      if (known.contains(entry.name) || entry.shape.empty() || entry.shape[0] != size()) continue;
+      const at::Tensor tensor = file_->Read(entry.name);
+      named_[entry.name] = tensor.is_floating_point() ? tensor.to(at::kFloat) : tensor;
+    }
+  }
+
   at::Tensor CheckedOneHot(const at::Tensor& given, std::int64_t label_dim) const {
     if (given.sizes() != at::IntArrayRef({size(), label_dim})) {
       throw InputError("{}: tensor class_labels: expected shape [{}, {}], found {}", path_, size(), label_dim,
@@ -108,6 +122,7 @@ class Questions {
 
   const std::unique_ptr<TensorFile> file_;
   const std::string& path_;
+  NamedTensors named_;
 };
 
 // Everything the network says, by the names of the output file.
@@ -118,7 +133,7 @@ NamedTensors Answers(Denoiser& network, const Questions& questions) {
   for (std::int64_t begin = 0; begin < questions.size(); begin += kBatchSize) {
     const std::int64_t count = std::min(kBatchSize, questions.size() - begin);
     const at::Tensor x = questions.x.narrow(0, begin, count);
-    const Conditioning conditioning = questions.LabelsOf(begin, count);
+    const Conditioning conditioning = questions.ConditioningOf(begin, count);
     if (questions.t.defined()) {
       const at::Tensor time = questions.t.narrow(0, begin, count);
       batches["network_output"].push_back(bare->NetworkOutput(x, time, conditioning));
@@ -147,10 +162,12 @@ class DenoiseCommand : public Command {
 
   void AddOptions(OptionSet& set) override {
     weights_.AddOptions(set, "the network's weights");
-    set.Add({"", "inputs", "path",
-             "tensors x [n, c, h, w], sigma [n] or the network's own time t [n], and for networks with classes "
-             "class_labels (one-hot) or y (int64)"},
-            &inputs_);
+    set.Add(
+        {"", "inputs", "path",
+         "tensors x [n, c, h, w], sigma [n] or the network's own time t [n], and for networks with classes "
+         "class_labels (one-hot) or y (int64); for TorchScript networks also tensors [n, ...] by the names of their "
+         "arguments"},
+        &inputs_);
     set.Add({"", "output", "path",
              "the results, .safetensors: denoised and network_output; with t, network_output alone; eps where that is "
              "what the network predicts"},

@@ -19,20 +19,38 @@ std::string NoiseText(const EvaluationOptions& options) {
   return fmt::format("noise seed {}, {} samples", options.seed, options.num_samples);
 }
 
+nlohmann::json MeasureJson(const EvaluationOptions& options, const MetricSet& metrics) {
+  nlohmann::json json = nlohmann::json::object();
+  const auto add_file = [&json](const std::string& what, const std::string& file) {
+    json[what] = file;
+    json[what + "_digest"] = DigestOfFile(file);
+  };
+  if (NeedsExtractor(metrics)) {
+    json["protocol"] = ExtractorProtocol(options.extractor, options.extraction);
+    add_file("extractor", options.extractor);
+  }
+  if (NeedsReference(metrics)) add_file("reference", options.reference);
+  if (metrics.contains(Metric::kScore)) add_file("scorer", options.scorer);
+  if (!options.conditioning.empty()) add_file("conditioning", options.conditioning);
+  return json;
+}
+
 nlohmann::json MeasureJson(const EvaluationOptions& options) {
-  const nlohmann::json network = NetworkConfigOf(SafetensorsFile(options.extractor));
-  return {{"protocol", network.value("model_type", std::string("unknown"))},
-          {"extractor", options.extractor},
-          {"extractor_digest", DigestOfFile(options.extractor)},
-          {"reference", options.reference},
-          {"reference_digest", DigestOfFile(options.reference)}};
+  nlohmann::json json = MeasureJson(options, Objective(options.objective).metrics());
+  json["objective"] = options.objective;
+  return json;
 }
 
 std::string MeasureText(const EvaluationOptions& options) {
   const nlohmann::json measure = MeasureJson(options);
-  const auto text = [&](const char* key) { return measure[key].get<std::string>(); };
-  return fmt::format("{} extractor {} (digest {:.8})\nreference {} (digest {:.8})\n", text("protocol"),
-                     text("extractor"), text("extractor_digest"), text("reference"), text("reference_digest"));
+  std::string text = options.objective == "fid" ? "" : fmt::format("objective {}\n", options.objective);
+  for (const char* what : {"extractor", "reference", "scorer", "conditioning"}) {
+    if (!measure.contains(what)) continue;
+    const std::string protocol = what == std::string("extractor") ? measure["protocol"].get<std::string>() + " " : "";
+    text += fmt::format("{}{} {} (digest {:.8})\n", protocol, what, measure[what].get<std::string>(),
+                        measure[std::string(what) + "_digest"].get<std::string>());
+  }
+  return text;
 }
 
 void CheckDrawable(const Denoiser& network, const std::string& option) {
@@ -47,7 +65,7 @@ std::string CandidateText(const Candidate& candidate) {
 }
 
 std::string SearchTable(const SearchSummary& summary, const EvaluationOptions& options, const std::string& run) {
-  Table table({"weights", "which", "FID (search noise)"});
+  Table table({"weights", "which", Objective(options.objective).Title() + " (search noise)"});
   const auto add = [&](const char* title, const EvaluatedCandidate* member) {
     if (member == nullptr) return;
     table.AddRow({title, CandidateText(member->candidate), fmt::format("{:.4f}", *member->outcome.score)});

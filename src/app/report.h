@@ -7,6 +7,7 @@
 #include "lcsc/config/evaluation_options.h"
 #include "lcsc/model/network.h"
 #include "lcsc/search/candidate.h"
+#include "lcsc/service/objective.h"
 #include "lcsc/service/search_run.h"
 
 namespace lcsc {
@@ -17,10 +18,13 @@ nlohmann::json ScoreJson(const EvaluatedCandidate* member);
 // "noise seed 1, 2000 samples": named wherever a score is printed.
 std::string NoiseText(const EvaluationOptions& options);
 
-// "extractor F (digest ...), reference R (digest ...)": what a distance was measured with and against.
-std::string MeasureText(const EvaluationOptions& options);
-// The same as {"protocol", "extractor", "extractor_digest", "reference", "reference_digest"}.
+// What the metrics were measured with and against, as far as they need it: {"protocol", "extractor", "reference",
+// "scorer", "conditioning"}, and "_digest" of each file.
+nlohmann::json MeasureJson(const EvaluationOptions& options, const MetricSet& metrics);
+// The same of the objective's metrics, with "objective" beside it.
 nlohmann::json MeasureJson(const EvaluationOptions& options);
+// That as lines: "digits extractor F (digest ...)", "reference R (digest ...)".
+std::string MeasureText(const EvaluationOptions& options);
 
 // Throws ConfigError when the network's images are neither gray nor RGB, so that no PNG can show them.
 void CheckDrawable(const Denoiser& network, const std::string& option);

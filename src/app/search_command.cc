@@ -45,9 +45,8 @@ class SearchCommand : public Command {
  private:
   void SetUp(const World& world, OptionSet& set) {
     if (!run_.empty()) file_.run.directory = run_;
-    for (const char* key : {"evaluation.trajectory", "evaluation.extractor", "evaluation.reference", "run.directory"}) {
-      set.Require(key);
-    }
+    for (const char* key : {"evaluation.trajectory", "run.directory"}) set.Require(key);
+    for (const std::string& key : RequiredOptions(Objective(file_.evaluation.objective).metrics())) set.Require(key);
     if (world.world_rank != 0) return;
     const Trajectory trajectory = ReadTrajectory(file_.evaluation.trajectory);
     // Ranks that read parts of rows cannot check the rows' digests themselves.

@@ -10,6 +10,11 @@
 namespace lcsc {
 namespace {
 
+// Absent in runs of before there were objectives.
+constexpr const char* kObjective = "evaluation.objective";
+
+std::string ScoreName(const std::string& objective) { return objective == "fid" ? "FID" : objective; }
+
 class StatusCommand : public Command {
  public:
   std::string name() const override { return "status"; }
@@ -53,6 +58,7 @@ class StatusCommand : public Command {
                               {"coefficients", member.candidate.coefficients},
                               {"score", ScoreJson(member.outcome.score ? &member : nullptr)}};
       if (member.candidate.ema_rate) entry["ema_rate"] = *member.candidate.ema_rate;
+      if (!member.outcome.metrics.empty()) entry["metrics"] = member.outcome.metrics;
       if (!member.outcome.failure.empty()) entry["failure"] = member.outcome.failure;
       json["candidates"].push_back(std::move(entry));
     }
@@ -73,8 +79,9 @@ class StatusCommand : public Command {
     table.AddRow({"evaluations", fmt::format("{} of {}", snapshot.population.size(), snapshot.planned_evaluations)});
     table.AddRow({"best score", score(BestOf(snapshot.population))});
     table.AddRow({"best EMA", score(BestOf(snapshot.population, /*only_ema=*/true))});
-    table.AddRow({"scores are", fmt::format("FID, search noise seed {}, {} samples", identity("evaluation.seed"),
-                                            identity("evaluation.num_samples"))});
+    const std::string objective = snapshot.identity.contains(kObjective) ? identity(kObjective) : "fid";
+    table.AddRow({"scores are", fmt::format("{}, search noise seed {}, {} samples", ScoreName(objective),
+                                            identity("evaluation.seed"), identity("evaluation.num_samples"))});
     for (const char* file : {"extractor", "reference"}) {
       table.AddRow({fmt::format("{} digest", file), identity(fmt::format("digest of evaluation.{}", file))});
     }
@@ -84,7 +91,7 @@ class StatusCommand : public Command {
         {"last snapshot", FormatDuration(static_cast<double>(std::time(nullptr) - snapshot.updated_s)) + " ago"});
     std::string text = table.ToString();
     if (!candidates_) return text;
-    Table list({"id", "generation", "parents", "FID (search noise)"});
+    Table list({"id", "generation", "parents", ScoreName(objective) + " (search noise)"});
     for (const EvaluatedCandidate& member : snapshot.population) {
       const auto& [first, second] = member.candidate.parents;
       const std::string origin =

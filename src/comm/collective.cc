@@ -45,6 +45,27 @@ void MpiCollective::AllGather(std::span<float> whole, std::span<const Part> part
   WaitPolitely(&request);
 }
 
+void MpiCollective::GatherRowsToLeader(std::span<const float> own, std::span<float> whole, const RowParts& rows) {
+  LCSC_CHECK(static_cast<int>(rows.parts.size()) == group_size_ && rows.row_size > 0);
+  const std::int64_t own_rows = rows.parts[static_cast<std::size_t>(group_rank_)].size();
+  LCSC_CHECK(static_cast<std::int64_t>(own.size()) == own_rows * rows.row_size);
+  LCSC_CHECK(!IsLeader() || static_cast<std::int64_t>(whole.size()) == rows.parts.back().end * rows.row_size);
+  std::vector<int> counts, offsets;
+  for (const Part& part : rows.parts) {
+    counts.push_back(CountOf(part.size()));
+    offsets.push_back(CountOf(part.begin));
+  }
+  // Counted in rows: a table of floats may have more elements than MPI can count.
+  MPI_Datatype row = MPI_DATATYPE_NULL;
+  LCSC_MPI_CHECK(MPI_Type_contiguous(CountOf(rows.row_size), MPI_FLOAT, &row));
+  LCSC_MPI_CHECK(MPI_Type_commit(&row));
+  MPI_Request request = MPI_REQUEST_NULL;
+  LCSC_MPI_CHECK(MPI_Igatherv(own.data(), CountOf(own_rows), row, whole.data(), counts.data(), offsets.data(), row, 0,
+                              group_, &request));
+  WaitPolitely(&request);
+  LCSC_MPI_CHECK(MPI_Type_free(&row));
+}
+
 void MpiCollective::ReduceToLeader(std::span<double> values) {
   MPI_Request request = MPI_REQUEST_NULL;
   const int count = CountOf(static_cast<std::int64_t>(values.size()));

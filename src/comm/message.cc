@@ -78,6 +78,12 @@ std::vector<std::byte> PackOutcome(const OutcomeMessage& message) {
   writer.Put(message.outcome.seconds);
   writer.Put(message.outcome.score.has_value());
   writer.Put(message.outcome.score.value_or(0));
+  writer.Put(message.outcome.metrics.size());
+  for (const auto& [name, value] : message.outcome.metrics) {
+    writer.Put(name.size());
+    writer.PutArray(name.data(), name.size());
+    writer.Put(value);
+  }
   writer.PutArray(message.outcome.failure.data(), message.outcome.failure.size());
   return writer.Take();
 }
@@ -89,6 +95,13 @@ OutcomeMessage UnpackOutcome(std::span<const std::byte> bytes) {
   const bool has_score = reader.Get<bool>();
   const auto score = reader.Get<double>();
   if (has_score) message.outcome.score = score;
+  for (auto left = reader.Get<std::size_t>(); left > 0; --left) {
+    const auto length = reader.Get<std::size_t>();
+    LCSC_CHECK(length <= reader.remaining());
+    std::string name(length, '\0');
+    reader.GetArray(name.data(), name.size());
+    message.outcome.metrics[name] = reader.Get<double>();
+  }
   message.outcome.failure.resize(reader.remaining());
   reader.GetArray(message.outcome.failure.data(), message.outcome.failure.size());
   return message;

@@ -17,8 +17,8 @@ std::string MissingText(const Conditioning& conditioning, const std::string& nam
   if (IsLabels(name)) return "there are no labels; set label_dim in the network JSON";
   std::vector<std::string> known;
   for (const auto& [key, tensor] : conditioning.tensors) known.push_back(key);
-  return fmt::format("evaluation.conditioning has {}; add a tensor of that name to it",
-                     known.empty() ? "none" : fmt::format("only {}", fmt::join(known, ", ")));
+  return fmt::format("there is {} to condition on; add a tensor of that name to the file of evaluation.conditioning",
+                     known.empty() ? "nothing" : fmt::format("only {}", fmt::join(known, ", ")));
 }
 
 }  // namespace

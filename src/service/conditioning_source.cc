@@ -43,28 +43,36 @@ at::Tensor ConditioningSource::Labels(const at::Tensor& rows, std::int64_t label
                      kLabels, DataTypeName(DataTypeOf(labels_)), ShapeText(labels_.sizes().vec()), label_dim,
                      label_dim);
   }
-  const at::Tensor classes = labels_.index_select(0, rows).to(at::kLong);
-  if (classes.min().item<std::int64_t>() < 0 || classes.max().item<std::int64_t>() >= label_dim) {
+  const auto least = labels_.min().item<std::int64_t>(), most = labels_.max().item<std::int64_t>();
+  if (least < 0 || most >= label_dim) {
     throw InputError("{}: tensor {}: expected classes in [0, {}), the network's, found {} to {}", file_, kLabels,
-                     label_dim, labels_.min().item<std::int64_t>(), labels_.max().item<std::int64_t>());
+                     label_dim, least, most);
   }
-  return at::one_hot(classes, label_dim).to(at::kFloat);
+  return at::one_hot(labels_.index_select(0, rows).to(at::kLong), label_dim).to(at::kFloat);
+}
+
+at::Tensor ConditioningSource::RowsOf(SampleRange range) const {
+  return at::arange(range.begin, range.end, at::kLong).remainder(num_rows_);
+}
+
+Conditioning ConditioningSource::TensorsOf(SampleRange range) const {
+  Conditioning conditioning;
+  for (const auto& [name, tensor] : tensors_) {
+    const at::Tensor selected = tensor.index_select(0, RowsOf(range));
+    conditioning.tensors[name] = tensor.is_floating_point() ? selected.to(at::kFloat) : selected;
+  }
+  return conditioning;
 }
 
 Conditioning ConditioningSource::Of(SampleRange range, std::int64_t label_dim) const {
-  Conditioning conditioning(SampleLabels(range, label_dim));
-  if (num_rows_ == 0) return conditioning;
-  const at::Tensor rows = at::arange(range.begin, range.end, at::kLong).remainder(num_rows_);
-  if (labels_.defined()) {
-    if (label_dim == 0) {
-      throw InputError("{}: it has a tensor {}, but the network has no classes (label_dim 0); take it out", file_,
-                       kLabels);
-    }
-    conditioning.labels = Labels(rows, label_dim);
-  }
-  for (const auto& [name, tensor] : tensors_) {
-    const at::Tensor selected = tensor.index_select(0, rows);
-    conditioning.tensors[name] = tensor.is_floating_point() ? selected.to(at::kFloat) : selected;
+  Conditioning conditioning = TensorsOf(range);
+  if (!labels_.defined()) {
+    conditioning.labels = SampleLabels(range, label_dim);
+  } else if (label_dim > 0) {
+    conditioning.labels = Labels(RowsOf(range), label_dim);
+  } else {
+    throw InputError("{}: it has a tensor {}, but the network has no classes (label_dim 0); take it out", file_,
+                     kLabels);
   }
   return conditioning;
 }

@@ -2,14 +2,15 @@
 
 #include <c10/core/InferenceMode.h>
 
+#include <algorithm>
 #include <chrono>
-#include <cmath>
-#include <limits>
-#include <nlohmann/json.hpp>
 
 #include "lcsc/base/digest.h"
 #include "lcsc/base/error.h"
+#include "lcsc/metric/feature_file.h"
 #include "lcsc/model/registry.h"
+#include "reference_set.h"
+#include "row_gather.h"
 
 namespace lcsc {
 namespace {
@@ -18,39 +19,46 @@ double SecondsSince(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-std::vector<SampleRange> OwnRanges(std::int64_t num_samples, std::int64_t batch_size, const Collective& group) {
+// The samples of each rank of a group: whole batches.
+std::vector<Part> PartsOf(std::int64_t num_samples, std::int64_t batch_size, const Collective& group) {
   const std::int64_t num_batches = (num_samples + batch_size - 1) / batch_size;
   if (num_batches < group.group_size()) {
     throw ConfigError(
         "{} samples in batches of {} are {} batches, fewer than the {} ranks that share them; use fewer ranks in a "
-        "group, "
-        "a smaller evaluation.batch_size, or more samples",
+        "group, a smaller evaluation.batch_size, or more samples",
         num_samples, batch_size, num_batches, group.group_size());
   }
-  const Part own = SplitEvenly(num_batches, group.group_size())[static_cast<std::size_t>(group.group_rank())];
+  std::vector<Part> parts = SplitEvenly(num_batches, group.group_size());
+  for (Part& part : parts) part = {part.begin * batch_size, std::min(part.end * batch_size, num_samples)};
+  return parts;
+}
+
+std::vector<SampleRange> OwnRanges(std::int64_t num_samples, std::int64_t batch_size, const Collective& group) {
+  const Part own = PartsOf(num_samples, batch_size, group)[static_cast<std::size_t>(group.group_rank())];
   std::vector<SampleRange> ranges;
-  for (std::int64_t batch = own.begin; batch < own.end; ++batch) {
-    ranges.push_back({batch * batch_size, std::min((batch + 1) * batch_size, num_samples)});
+  for (std::int64_t begin = own.begin; begin < own.end; begin += batch_size) {
+    ranges.push_back({begin, std::min(begin + batch_size, own.end)});
   }
   return ranges;
 }
 
-// The features' count of non-finite images is carried by the statistics themselves, so that the leader learns of it.
-void MarkNonFinite(FeatureStatistics& statistics) { statistics.packed()[0] = std::numeric_limits<double>::quiet_NaN(); }
-
-void CheckExtractorOf(const ReferenceFile& reference, const EvaluationOptions& options) {
-  if (reference.provenance_json.empty()) return;
-  const auto provenance = nlohmann::json::parse(reference.provenance_json, nullptr, /*allow_exceptions=*/false);
-  if (!provenance.is_object() || !provenance.value("extractor_digest", nlohmann::json()).is_string()) return;
-  const std::string expected = provenance["extractor_digest"].get<std::string>();
+void CheckExtractorOf(const FeatureFile& reference, const EvaluationOptions& options) {
+  const std::string expected = reference.Fact("extractor_digest");
+  if (expected.empty()) return;
   const std::string found = DigestOfFile(options.extractor);
   if (expected != found) {
     throw InputError(
         "evaluation.reference {}: made with an extractor of digest {}, but evaluation.extractor {} has digest {}; make "
-        "the "
-        "reference again with `lcsc reference`",
+        "the reference again with `lcsc reference`",
         options.reference, expected, options.extractor, found);
   }
+}
+
+void CheckLogits(const Extraction& extraction, const EvaluationOptions& options) {
+  if (extraction.logits.defined()) return;
+  throw ConfigError(
+      "evaluation.extractor {}: the inception score needs an extractor with logits, and this one has none",
+      options.extractor);
 }
 
 }  // namespace
@@ -60,83 +68,144 @@ std::vector<SampleRange> OwnBatches(const EvaluationOptions& options, const Coll
 }
 
 Scorer::Scorer(const EvaluationOptions& options, Collective& group)
-    : options_(options), group_(group), source_(options) {
+    : Scorer(options, Objective(options.objective).metrics(), group) {}
+
+Scorer::Scorer(const EvaluationOptions& options, const MetricSet& metrics, Collective& group)
+    : options_(options), metrics_(metrics), group_(group), source_(options) {
   OwnBatches(options_, group_);
   SamplerOf(options_);
-  extractor_ = LoadFeatureExtractor(options_.extractor);
-  const ReferenceFile reference = ReadReference(options_.reference);
-  CheckExtractorOf(reference, options_);
-  const std::int64_t reference_dim = reference.statistics.mean.size(0);
-  if (reference_dim != extractor_->feature_dim()) {
-    throw MetricError("evaluation.reference {}: expected statistics of {} features, as {} gives, found {}",
-                      options_.reference, extractor_->feature_dim(), options_.extractor, reference_dim);
-  }
-  if (group_.IsLeader()) reference_ = std::make_unique<FrechetReference>(reference.statistics);
+  CheckSampleCount(metrics_, options_.num_samples);
+  if (metrics_.contains(Metric::kScore)) image_scorer_ = std::make_unique<ImageScorer>(options_.scorer);
+  if (NeedsExtractor(metrics_)) extractor_ = LoadFeatureExtractor(options_.extractor, options_.extraction);
+  if (NeedsReference(metrics_)) CheckExtractorOf(FeatureFile(options_.reference), options_);
+  if (!group_.IsLeader()) return;
+  reference_ = std::make_unique<ReferenceSet>(options_, metrics_, extractor_ ? extractor_->feature_dim() : 0);
 }
+
+Scorer::~Scorer() = default;
 
 void Scorer::CheckFits(Denoiser& network) {
   const c10::InferenceMode no_gradients;
   std::vector<std::int64_t> shape = source_.Probe(network);
   shape.insert(shape.begin(), 1);
+  const at::Tensor black = at::zeros(shape, at::kByte);
+  if (image_scorer_) image_scorer_->Scores(black, source_.ConditioningOf({0, 1}, network.label_dim()));
+  if (!extractor_) return;
+  Extraction extraction;
   try {
-    extractor_->Features(at::zeros(shape, at::kByte));
+    extraction = extractor_->Extract(black);
   } catch (const std::exception&) {
     throw ConfigError("evaluation.extractor {}: expected an extractor that takes the network's images {}",
                       options_.extractor, ShapeText({shape.begin() + 1, shape.end()}));
   }
+  if (metrics_.contains(Metric::kInceptionScore)) CheckLogits(extraction, options_);
 }
 
-Outcome Scorer::ScoreNetwork(Denoiser& network, const StageSeconds& seconds) {
+void Scorer::Add(const at::Tensor& images, const Conditioning& conditioning, Tally& tally) {
+  if (image_scorer_) tally.scores.push_back(image_scorer_->Scores(images, conditioning).unsqueeze(1));
+  if (!extractor_) return;
+  Extraction extraction;
+  if (metrics_.contains(Metric::kInceptionScore)) {
+    extraction = extractor_->Extract(images);
+    CheckLogits(extraction, options_);
+    tally.logits.push_back(extraction.logits);
+  } else {
+    extraction.features = extractor_->Features(images);
+  }
+  if (tally.statistics) tally.statistics->Add(extraction.features);
+  if (NeedsReferenceFeatures(metrics_)) tally.features.push_back(extraction.features);
+}
+
+Scorer::Tally Scorer::EmptyTally() const {
+  Tally tally;
+  if (metrics_.contains(Metric::kFid)) tally.statistics.emplace(extractor_->feature_dim());
+  return tally;
+}
+
+Measurement Scorer::MeasureNetwork(Denoiser& network, const StageSeconds& seconds) {
   const c10::InferenceMode no_gradients;
   StageSeconds stages = seconds;
-  FeatureStatistics statistics(extractor_->feature_dim());
+  Tally tally = EmptyTally();
   for (const SampleRange range : OwnBatches(options_, group_)) {
     auto start = std::chrono::steady_clock::now();
     const at::Tensor images = source_.Draw(network, range);
     stages.sample += SecondsSince(start);
-    if (!images.defined()) {
-      MarkNonFinite(statistics);
-      break;
-    }
+    tally.is_finite = images.defined();
+    if (!tally.is_finite) break;
     start = std::chrono::steady_clock::now();
-    statistics.Add(extractor_->Features(images));
+    Add(images, image_scorer_ ? source_.ConditioningOf(range, network.label_dim()) : Conditioning(), tally);
     stages.features += SecondsSince(start);
   }
-  return ReduceAndCompare(statistics, stages);
+  return Finish(tally, options_.num_samples, stages);
 }
 
-Outcome Scorer::ScoreImages(const at::Tensor& images) {
+Measurement Scorer::MeasureImages(const at::Tensor& images) {
   const c10::InferenceMode no_gradients;
-  FeatureStatistics statistics(extractor_->feature_dim());
+  Tally tally = EmptyTally();
   StageSeconds stages;
   const auto start = std::chrono::steady_clock::now();
   for (const SampleRange range : OwnRanges(images.size(0), options_.batch_size, group_)) {
-    statistics.Add(extractor_->Features(images.slice(0, range.begin, range.end)));
+    Add(images.slice(0, range.begin, range.end), source_.TensorsOf(range), tally);
   }
   stages.features = SecondsSince(start);
-  return ReduceAndCompare(statistics, stages);
+  return Finish(tally, images.size(0), stages);
 }
 
-Outcome Scorer::ReduceAndCompare(FeatureStatistics& statistics, StageSeconds seconds) {
+// All ranks learn of it, so that none waits in a gather for rows that will not come.
+bool Scorer::AllFinite(bool own) {
+  std::vector<float> flags(static_cast<std::size_t>(group_.group_size()));
+  flags[static_cast<std::size_t>(group_.group_rank())] = own ? 1 : 0;
+  group_.AllGather(flags, SplitEvenly(group_.group_size(), group_.group_size()));
+  return std::ranges::count(flags, 1.0f) == group_.group_size();
+}
+
+Measured Scorer::Gather(Tally& tally, std::int64_t num_samples) {
+  const std::vector<Part> parts = PartsOf(num_samples, options_.batch_size, group_);
+  Measured measured;
+  if (tally.statistics) {
+    measured.packed_statistics = tally.statistics->packed();
+    group_.ReduceToLeader(
+        {measured.packed_statistics.data_ptr<double>(), static_cast<std::size_t>(measured.packed_statistics.numel())});
+  }
+  if (NeedsReferenceFeatures(metrics_)) measured.features = GatherRows(tally.features, parts, group_);
+  if (metrics_.contains(Metric::kInceptionScore)) measured.logits = GatherRows(tally.logits, parts, group_);
+  if (image_scorer_) measured.scores = GatherRows(tally.scores, parts, group_);
+  return measured;
+}
+
+Measurement Scorer::Finish(Tally& tally, std::int64_t num_samples, StageSeconds seconds) {
+  Measurement measurement;
   auto start = std::chrono::steady_clock::now();
-  at::Tensor& packed = statistics.packed();
-  group_.ReduceToLeader({packed.data_ptr<double>(), static_cast<std::size_t>(packed.numel())});
+  const bool all_finite = AllFinite(tally.is_finite);
+  Measured measured;
+  if (all_finite) measured = Gather(tally, num_samples);
   seconds.reduce = SecondsSince(start);
-  Outcome outcome;
-  if (!group_.IsLeader()) return outcome;
+  if (!group_.IsLeader()) return measurement;
   start = std::chrono::steady_clock::now();
   try {
-    if (!statistics.IsFinite()) throw MetricError("non-finite images or features");
-    outcome.score = reference_->Distance(GaussianOf(statistics));
+    if (!all_finite) throw MetricError("non-finite images");
+    measurement.values = reference_->Compare(measured);
+    if (measured.scores.defined()) measurement.image_scores = measured.scores.squeeze(1);
   } catch (const std::exception& error) {
-    outcome.failure = FirstLine(error);
-  }
-  if (outcome.score && !std::isfinite(*outcome.score)) {
-    outcome = {.score = {}, .failure = "non-finite distance", .seconds = {}};
+    measurement.failure = FirstLine(error);
   }
   seconds.distance = SecondsSince(start);
-  outcome.seconds = seconds;
+  measurement.seconds = seconds;
+  return measurement;
+}
+
+Outcome Scorer::OutcomeOf(const Measurement& measurement) const {
+  Outcome outcome{
+      .score = {}, .failure = measurement.failure, .seconds = measurement.seconds, .metrics = measurement.values};
+  if (!group_.IsLeader() || !outcome.failure.empty()) return outcome;
+  outcome.score = Objective(options_.objective).ValueOf(measurement.values);
   return outcome;
 }
+
+Outcome Scorer::ScoreNetwork(Denoiser& network, const StageSeconds& seconds) {
+  return OutcomeOf(MeasureNetwork(network, seconds));
+}
+
+Outcome Scorer::ScoreImages(const at::Tensor& images) { return OutcomeOf(MeasureImages(images)); }
 
 }  // namespace lcsc

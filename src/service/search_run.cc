@@ -32,6 +32,7 @@ std::string MetricsLine(const EvaluatedCandidate& member, const EvaluationPool::
                            {"reduce", stages.reduce},
                            {"distance", stages.distance}}}};
   if (member.outcome.score) line["score"] = *member.outcome.score;
+  if (!member.outcome.metrics.empty()) line["metrics"] = member.outcome.metrics;
   if (!member.outcome.failure.empty()) line["failure"] = member.outcome.failure;
   if (member.candidate.ema_rate) line["ema_rate"] = *member.candidate.ema_rate;
   return line.dump();

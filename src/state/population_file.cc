@@ -1,6 +1,7 @@
 // population.h5: docs/population.md.
 #include <ctime>
 #include <limits>
+#include <set>
 
 #include "lcsc/base/error.h"
 #include "lcsc/io/tensor_table.h"
@@ -13,6 +14,8 @@ namespace {
 constexpr const char* kKind = "lcsc population";
 constexpr std::int64_t kVersion = 1;
 constexpr std::int64_t kNumStages = 6;
+constexpr const char* kMetricNames = "metric_names";
+constexpr const char* kMetricValues = "metric_values";
 constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
 
 // The candidates as columns, one row each.
@@ -40,6 +43,31 @@ Columns ToColumns(const std::vector<EvaluatedCandidate>& population) {
   return columns;
 }
 
+// Every name that any candidate has, in ascending order.
+std::vector<std::string> MetricNames(const std::vector<EvaluatedCandidate>& population) {
+  std::set<std::string> names;
+  for (const EvaluatedCandidate& member : population) {
+    for (const auto& [name, value] : member.outcome.metrics) names.insert(name);
+  }
+  return {names.begin(), names.end()};
+}
+
+// Absent when no candidate has any, as in files of before there were objectives.
+void WriteMetrics(Hdf5Group& group, const std::vector<EvaluatedCandidate>& population) {
+  const std::vector<std::string> names = MetricNames(population);
+  if (names.empty()) return;
+  std::vector<double> values;
+  for (const EvaluatedCandidate& member : population) {
+    for (const std::string& name : names) {
+      const auto value = member.outcome.metrics.find(name);
+      values.push_back(value == member.outcome.metrics.end() ? kNone : value->second);
+    }
+  }
+  group.WriteTexts(kMetricNames, names);
+  group.Write<double>(kMetricValues, values,
+                      {static_cast<std::int64_t>(population.size()), static_cast<std::int64_t>(names.size())});
+}
+
 template <typename Number>
 std::vector<Number> ReadColumn(const Hdf5Group& group, const std::string& name,
                                const std::vector<std::int64_t>& shape) {
@@ -49,6 +77,17 @@ std::vector<Number> ReadColumn(const Hdf5Group& group, const std::string& name,
                      ShapeText(shape), ShapeText(array.shape));
   }
   return std::move(array.values);
+}
+
+void ReadMetrics(const Hdf5Group& group, std::vector<EvaluatedCandidate>& population) {
+  if (!group.Contains(kMetricNames)) return;
+  const std::vector<std::string> names = group.ReadTexts(kMetricNames);
+  const auto values = ReadColumn<double>(
+      group, kMetricValues, {static_cast<std::int64_t>(population.size()), static_cast<std::int64_t>(names.size())});
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const double value = values[i];
+    if (value == value) population[i / names.size()].outcome.metrics[names[i % names.size()]] = value;
+  }
 }
 
 std::vector<EvaluatedCandidate> ReadCandidates(const Hdf5Group& group) {
@@ -83,6 +122,7 @@ std::vector<EvaluatedCandidate> ReadCandidates(const Hdf5Group& group) {
     const double* s = &seconds[i * kNumStages];
     outcome.seconds = {s[0], s[1], s[2], s[3], s[4], s[5]};
   }
+  ReadMetrics(group, population);
   return population;
 }
 
@@ -98,6 +138,7 @@ void WriteCandidates(Hdf5Group group, const std::vector<EvaluatedCandidate>& pop
   group.Write<double>("score", columns.scores);
   group.Write<double>("stage_seconds", columns.stage_seconds, {n, kNumStages});
   group.WriteTexts("failure", columns.failures);
+  WriteMetrics(group, population);
 }
 
 RunState StateFromName(const std::string& name) {

@@ -25,10 +25,13 @@ TEST(MessageTest, TheEndOfWorkIsNoCandidate) { EXPECT_FALSE(UnpackCandidate(Pack
 TEST(MessageTest, AnOutcomeArrivesAsItWasSent) {
   OutcomeMessage message{.candidate_id = 7, .outcome = {.score = 0.1, .failure = "", .seconds = {}}};
   message.outcome.seconds.sample = 0.25;
+  message.outcome.metrics = {{"fid", 0.75}, {"inception_score_std", -1e-300}};
   OutcomeMessage received = UnpackOutcome(PackOutcome(message));
   EXPECT_EQ(received.candidate_id, 7);
   EXPECT_EQ(received.outcome.score, 0.1);
   EXPECT_EQ(received.outcome.seconds.sample, 0.25);
+  EXPECT_EQ(received.outcome.metrics, message.outcome.metrics);
+  EXPECT_EQ(received.outcome.failure, "");
 
   message.outcome = {.score = {}, .failure = "non-finite images", .seconds = {}};
   received = UnpackOutcome(PackOutcome(message));

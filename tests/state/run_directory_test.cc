@@ -56,6 +56,7 @@ void ExpectEqual(const PopulationSnapshot& a, const PopulationSnapshot& b) {
     EXPECT_EQ(a.population[i].candidate, b.population[i].candidate);
     EXPECT_EQ(a.population[i].outcome.score, b.population[i].outcome.score);
     EXPECT_EQ(a.population[i].outcome.failure, b.population[i].outcome.failure);
+    EXPECT_EQ(a.population[i].outcome.metrics, b.population[i].outcome.metrics);
     EXPECT_EQ(a.population[i].outcome.seconds.distance, b.population[i].outcome.seconds.distance);
   }
 }
@@ -68,6 +69,16 @@ TEST_F(RunDirectoryTest, ASnapshotReadsBackBitForBit) {
     directory.PublishSnapshot(snapshot);
     ExpectEqual(*directory.ReadSnapshot(), snapshot);
   }
+}
+
+// As files of before there were objectives have none; candidates without a score have none either.
+TEST_F(RunDirectoryTest, CandidatesHaveTheMetricsThatAreKnown) {
+  const RunDirectory directory = RunDirectory::Create(folder_);
+  PopulationSnapshot snapshot = Snapshot(4);
+  snapshot.population[0].outcome.metrics = {{"fid", 8.5}, {"kid", -1e-300}};
+  snapshot.population[3].outcome.metrics = {{"inception_score", 3}};
+  directory.PublishSnapshot(snapshot);
+  ExpectEqual(*directory.ReadSnapshot(), snapshot);
 }
 
 TEST_F(RunDirectoryTest, AFullDiskLeavesTheOldSnapshot) {

@@ -3,6 +3,7 @@
 
 #include <mpi.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -21,6 +22,12 @@ struct Part {
 // Splits [0, total) into num_parts contiguous parts whose sizes differ by at most one.
 std::vector<Part> SplitEvenly(std::int64_t total, int num_parts);
 
+// A table of floats whose rows are divided among the ranks.
+struct RowParts {
+  std::span<const Part> parts;  // the rows of each rank, adjacent, from 0
+  std::int64_t row_size = 1;    // floats in a row
+};
+
 // All calls are collective over the group: every rank calls the same ones in the same order. Throws CommError.
 class Collective {
  public:
@@ -31,6 +38,8 @@ class Collective {
 
   // Every rank has filled its own part of `whole`; afterwards every rank has all of it. parts: one per rank, adjacent.
   virtual void AllGather(std::span<float> whole, std::span<const Part> parts) = 0;
+  // Every rank gives its own rows; afterwards the leader's `whole` has all of them. `whole` is empty elsewhere.
+  virtual void GatherRowsToLeader(std::span<const float> own, std::span<float> whole, const RowParts& rows) = 0;
   // Afterwards the leader's `values` hold the sum over ranks; the others' are as before.
   virtual void ReduceToLeader(std::span<double> values) = 0;
   // Afterwards every rank's `bytes` are the leader's (the length too).
@@ -43,6 +52,9 @@ class LocalCollective : public Collective {
   int group_rank() const override { return 0; }
   int group_size() const override { return 1; }
   void AllGather(std::span<float>, std::span<const Part>) override {}
+  void GatherRowsToLeader(std::span<const float> own, std::span<float> whole, const RowParts&) override {
+    std::copy(own.begin(), own.end(), whole.begin());
+  }
   void ReduceToLeader(std::span<double>) override {}
   void BroadcastFromLeader(std::vector<std::byte>&) override {}
 };
@@ -54,6 +66,7 @@ class MpiCollective : public Collective {
   int group_rank() const override { return group_rank_; }
   int group_size() const override { return group_size_; }
   void AllGather(std::span<float> whole, std::span<const Part> parts) override;
+  void GatherRowsToLeader(std::span<const float> own, std::span<float> whole, const RowParts& rows) override;
   void ReduceToLeader(std::span<double> values) override;
   void BroadcastFromLeader(std::vector<std::byte>& bytes) override;
 

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -34,6 +35,8 @@ struct Outcome {
   std::optional<double> score;  // finite; smaller is better
   std::string failure;          // set when there is no score
   StageSeconds seconds;
+  // What the score was made of, by name ("fid", "inception_score_std"); empty where it is not known.
+  std::map<std::string, double> metrics = {};
 };
 
 struct EvaluatedCandidate {

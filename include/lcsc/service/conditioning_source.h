@@ -23,8 +23,11 @@ class ConditioningSource {
   // Of the samples `range`, for a network with so many classes. Throws InputError when the file's labels are not among
   // them.
   Conditioning Of(SampleRange range, std::int64_t label_dim) const;
+  // The same without labels.
+  Conditioning TensorsOf(SampleRange range) const;
 
  private:
+  at::Tensor RowsOf(SampleRange range) const;
   at::Tensor Labels(const at::Tensor& rows, std::int64_t label_dim) const;
 
   std::string file_;

@@ -28,6 +28,8 @@ class ImageSource {
   Conditioning ConditioningOf(SampleRange range, std::int64_t label_dim) const {
     return conditioning_.Of(range, label_dim);
   }
+  // The same without labels.
+  Conditioning TensorsOf(SampleRange range) const { return conditioning_.TensorsOf(range); }
   // Calls the network once, on sample 0. Returns the shape [c, h, w] of its images. Throws InputError when it lacks an
   // input, ConfigError when it returns finished images and the sampler would call it again on them.
   std::vector<std::int64_t> Probe(Denoiser& network) const;

@@ -1,47 +1,84 @@
-// network -> samples -> uint8 images -> features -> statistics -> distance, for one group of ranks.
+// network -> samples -> uint8 images -> features, logits, scores -> metrics, for one group of ranks.
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "lcsc/comm/collective.h"
 #include "lcsc/config/evaluation_options.h"
-#include "lcsc/metric/frechet.h"
+#include "lcsc/metric/feature_statistics.h"
+#include "lcsc/model/image_scorer.h"
 #include "lcsc/model/network.h"
 #include "lcsc/sample/noise.h"
 #include "lcsc/search/candidate.h"
 #include "lcsc/service/image_source.h"
+#include "lcsc/service/objective.h"
 
 namespace lcsc {
+
+class ReferenceSet;
+struct Measured;
 
 // Which samples of [0, num_samples) this rank draws: whole batches, whose boundaries do not depend on the group.
 // Throws ConfigError when there are fewer batches than ranks.
 std::vector<SampleRange> OwnBatches(const EvaluationOptions& options, const Collective& group);
 
+// What was measured, or why nothing was; on the group's leader, the others have neither.
+struct Measurement {
+  MetricValues values;
+  at::Tensor image_scores;  // float32 [n], in the order of the samples; undefined without Metric::kScore
+  std::string failure;
+  StageSeconds seconds;
+};
+
 class Scorer {
  public:
-  // Loads the extractor and the reference and checks that they belong together. Throws InputError, MetricError.
+  // Measures what evaluation.objective needs. Loads extractor, per-image scorer and reference, as far as needed, and
+  // checks that they belong together. Throws InputError, MetricError, ConfigError.
   Scorer(const EvaluationOptions& options, Collective& group);
+  // Measures `metrics` instead.
+  Scorer(const EvaluationOptions& options, const MetricSet& metrics, Collective& group);
+  ~Scorer();
 
-  // Throws ConfigError when the extractor does not take the network's images, and what ImageSource::Probe throws.
+  // Throws ConfigError when the extractor does not take the network's images, what the per-image scorer throws of them,
+  // and what ImageSource::Probe throws.
   void CheckFits(Denoiser& network);
 
-  // The Fréchet distance of num_samples images that the network draws. Collective over the group; the score is on the
-  // leader, the others' outcome is empty. Non-finite images or statistics are a failed outcome, not an error.
-  // `seconds`: what the stages before took.
+  // Measures num_samples images that the network draws. Additive statistics are reduced; features, logits and scores
+  // are gathered in the order of the samples: so values do not depend on the group. Collective over the group.
+  // Non-finite images or features are a failure, not an error. `seconds`: what the stages before took.
+  Measurement MeasureNetwork(Denoiser& network, const StageSeconds& seconds = {});
+  // The same of given images, uint8 [n, c, h, w]; every rank has all of them and measures its share.
+  Measurement MeasureImages(const at::Tensor& images);
+
+  // The objective's value of the same. REQUIRES: the metrics are the objective's.
   Outcome ScoreNetwork(Denoiser& network, const StageSeconds& seconds = {});
-  // The same of given images, uint8 [n, c, h, w]; every rank has all of them and extracts its share.
   Outcome ScoreImages(const at::Tensor& images);
 
  private:
-  Outcome ReduceAndCompare(FeatureStatistics& statistics, StageSeconds seconds);
+  // What this rank has measured of its samples, batch by batch.
+  struct Tally {
+    std::optional<FeatureStatistics> statistics;
+    std::vector<at::Tensor> features, logits, scores;
+    bool is_finite = true;  // its images
+  };
+
+  Tally EmptyTally() const;
+  void Add(const at::Tensor& images, const Conditioning& conditioning, Tally& tally);
+  bool AllFinite(bool own);
+  Measured Gather(Tally& tally, std::int64_t num_samples);
+  Measurement Finish(Tally& tally, std::int64_t num_samples, StageSeconds seconds);
+  Outcome OutcomeOf(const Measurement& measurement) const;
 
   EvaluationOptions options_;
+  MetricSet metrics_;
   Collective& group_;
   ImageSource source_;
   std::shared_ptr<FeatureExtractor> extractor_;
-  std::unique_ptr<FrechetReference> reference_;
+  std::unique_ptr<ImageScorer> image_scorer_;
+  std::unique_ptr<ReferenceSet> reference_;  // the leader's
 };
 
 }  // namespace lcsc

@@ -1,0 +1,76 @@
+#include "reference_set.h"
+
+#include <cmath>
+
+#include "lcsc/base/error.h"
+#include "lcsc/metric/feature_file.h"
+#include "lcsc/metric/inception_score.h"
+#include "lcsc/metric/kid.h"
+#include "lcsc/metric/precision_recall.h"
+
+namespace lcsc {
+
+ReferenceSet::ReferenceSet(const EvaluationOptions& options, const MetricSet& metrics, std::int64_t feature_dim)
+    : metrics_(metrics), extractor_(options.extractor), feature_dim_(feature_dim) {
+  const std::string& path = options.reference;
+  const bool needs_features = NeedsReferenceFeatures(metrics_);
+  if (!needs_features && !metrics_.contains(Metric::kFid)) return;
+  const FeatureFile file(path);
+  if (needs_features || !file.HasStatistics()) {
+    const std::string key = file.DefaultKey();
+    if (key.empty()) {
+      throw InputError(
+          "evaluation.reference {}: expected features of the real images, which all metrics but fid and "
+          "the inception score are computed from, found statistics alone; make it with `lcsc reference "
+          "--keep-features`",
+          path);
+    }
+    features_ = file.Read(key);
+    CheckDim(path, features_.size(1));
+  }
+  if (!metrics_.contains(Metric::kFid)) return;
+  if (file.HasStatistics()) {
+    const GaussianStatistics statistics = ReadReference(path).statistics;
+    CheckDim(path, statistics.mean.size(0));
+    frechet_ = std::make_unique<FrechetReference>(statistics);
+  } else {
+    FeatureStatistics statistics(feature_dim_);
+    statistics.Add(features_);
+    frechet_ = std::make_unique<FrechetReference>(GaussianOf(statistics));
+  }
+}
+
+void ReferenceSet::CheckDim(const std::string& path, std::int64_t dim) const {
+  if (dim == feature_dim_) return;
+  throw MetricError("evaluation.reference {}: expected statistics of {} features, as {} gives, found {}", path,
+                    feature_dim_, extractor_, dim);
+}
+
+MetricValues ReferenceSet::Compare(const Measured& measured) const {
+  MetricValues values;
+  if (frechet_) {
+    FeatureStatistics statistics(feature_dim_);
+    statistics.packed().copy_(measured.packed_statistics);
+    if (!statistics.IsFinite()) throw MetricError("non-finite images or features");
+    values["fid"] = frechet_->Distance(GaussianOf(statistics));
+  }
+  if (metrics_.contains(Metric::kKid)) values["kid"] = KernelInceptionDistance(measured.features, features_);
+  if (metrics_.contains(Metric::kInceptionScore)) {
+    const MeanStd score = InceptionScore(measured.logits);
+    values["inception_score"] = score.mean;
+    values["inception_score_std"] = score.std;
+  }
+  if (metrics_.contains(Metric::kPrecisionRecall)) {
+    const PrecisionRecall shares = ImprovedPrecisionRecall(measured.features, features_);
+    values["precision"] = shares.precision;
+    values["recall"] = shares.recall;
+    values["f_score"] = shares.f_score;
+  }
+  if (metrics_.contains(Metric::kScore)) values["score_mean"] = measured.scores.to(at::kDouble).mean().item<double>();
+  for (const auto& [name, value] : values) {
+    if (!std::isfinite(value)) throw MetricError("non-finite {}", name);
+  }
+  return values;
+}
+
+}  // namespace lcsc

@@ -1,0 +1,39 @@
+// What generated images are compared with, as far as the metrics need it; and the comparison.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "lcsc/config/evaluation_options.h"
+#include "lcsc/metric/frechet.h"
+#include "lcsc/service/objective.h"
+
+namespace lcsc {
+
+// What was measured of all samples, in their order. What no metric needs is undefined.
+struct Measured {
+  at::Tensor packed_statistics;  // FeatureStatistics::packed()
+  at::Tensor features;           // float32 [n, d]
+  at::Tensor logits;             // float32 [n, classes]
+  at::Tensor scores;             // float32 [n, 1]
+};
+
+class ReferenceSet {
+ public:
+  // feature_dim: the extractor's. Throws InputError, MetricError that names the file, what was expected and found.
+  ReferenceSet(const EvaluationOptions& options, const MetricSet& metrics, std::int64_t feature_dim);
+
+  // Throws MetricError when something measured is not finite.
+  MetricValues Compare(const Measured& measured) const;
+
+ private:
+  void CheckDim(const std::string& path, std::int64_t dim) const;
+
+  MetricSet metrics_;
+  std::string extractor_;
+  std::int64_t feature_dim_;
+  std::unique_ptr<FrechetReference> frechet_;
+  at::Tensor features_;
+};
+
+}  // namespace lcsc

@@ -1,0 +1,150 @@
+// Every metric of the scorer against its function, called on features that were made by hand.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "lcsc/base/error.h"
+#include "lcsc/metric/inception_score.h"
+#include "lcsc/metric/kid.h"
+#include "lcsc/metric/precision_recall.h"
+#include "lcsc/service/scorer.h"
+#include "service/measured_models.h"
+#include "support/temp_folder.h"
+
+namespace lcsc {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+class ScorerMetricsTest : public ::testing::Test {
+ protected:
+  ScorerMetricsTest() : models_(folder_.path()), options_(models_.Options()) {
+    network_ = LoadDenoiser(models_.WriteCheckpoint("a", models_.Weights(1), 1));
+  }
+
+  // uint8 [num_samples, 1, 8, 8], sample by sample.
+  at::Tensor ImagesByHand() const {
+    const c10::InferenceMode no_gradients;
+    std::vector<at::Tensor> images;
+    for (std::int64_t j = 0; j < options_.num_samples; ++j) {
+      const at::Tensor noise = SampleNoise(1, {j, j + 1}, {1, 8, 8});
+      const at::Tensor image = network_->Denoise(noise * 80, at::full({1}, 80.0f), {}).clamp(-1, 1);
+      images.push_back(((image + 1) * 127.5).clamp(0, 255).to(at::kByte));
+    }
+    return at::cat(images);
+  }
+
+  MetricValues ValuesByHand(const at::Tensor& images) const {
+    const c10::InferenceMode no_gradients;
+    const Extraction extraction = LoadFeatureExtractor(options_.extractor)->Extract(images);
+    const at::Tensor reference = ReadSafetensors(options_.reference).at("features");
+    const auto gaussian = [](const at::Tensor& features) {
+      const at::Tensor x = features.to(at::kDouble);
+      return GaussianStatistics{x.mean(0), at::cov(x.t())};
+    };
+    const MeanStd inception = InceptionScore(extraction.logits);
+    const PrecisionRecall shares = ImprovedPrecisionRecall(extraction.features, reference);
+    const at::Tensor wish = at::arange(images.size(0), at::kLong).remainder(7) * 4 + 1;  // (2 j) + (2 j + 1)
+    return {{"fid", FrechetDistance(gaussian(extraction.features), gaussian(reference))},
+            {"kid", KernelInceptionDistance(extraction.features, reference)},
+            {"inception_score", inception.mean},
+            {"inception_score_std", inception.std},
+            {"precision", shares.precision},
+            {"recall", shares.recall},
+            {"f_score", shares.f_score},
+            {"score_mean", (images.to(at::kDouble).mean({1, 2, 3}) + wish).mean().item<double>()}};
+  }
+
+  static void ExpectSameValues(const MetricValues& found, const MetricValues& expected) {
+    ASSERT_EQ(found.size(), expected.size());
+    for (const auto& [name, value] : expected) {
+      ASSERT_TRUE(found.contains(name)) << name;
+      EXPECT_NEAR(found.at(name), value, 1e-4 * std::abs(value) + 1e-6) << name;
+    }
+  }
+
+  static MetricSet All() { return ParseMetrics({"fid", "kid", "is", "prc", "score"}, "test"); }
+
+  TempFolder folder_;
+  LocalCollective alone_;
+  MeasuredModels models_;
+  EvaluationOptions options_;
+  std::shared_ptr<Denoiser> network_;
+};
+
+TEST_F(ScorerMetricsTest, EveryMetricIsThatOfTheSamples) {
+  Scorer scorer(options_, All(), alone_);
+  scorer.CheckFits(*network_);
+  const Measurement measurement = scorer.MeasureNetwork(*network_);
+  ASSERT_EQ(measurement.failure, "");
+  const at::Tensor images = ImagesByHand();
+  ExpectSameValues(measurement.values, ValuesByHand(images));
+  ASSERT_EQ(measurement.image_scores.sizes(), at::IntArrayRef({60}));
+  EXPECT_NEAR(measurement.image_scores[8].item<float>(), images[8].to(at::kFloat).mean().item<float>() + 2 + 3, 1e-3);
+}
+
+TEST_F(ScorerMetricsTest, GivenImagesAreMeasuredTheSame) {
+  const at::Tensor images = TinyModels::RandomImages(45);
+  const Measurement measurement = Scorer(options_, All(), alone_).MeasureImages(images);
+  ASSERT_EQ(measurement.failure, "");
+  ExpectSameValues(measurement.values, ValuesByHand(images));
+}
+
+TEST_F(ScorerMetricsTest, TheScoreIsTheObjectivesSum) {
+  options_.objective = "fid:0.5,kid:100,inception_score:2,precision:3,score:0.01";
+  const Outcome outcome = Scorer(options_, alone_).ScoreNetwork(*network_);
+  const MetricValues values = ValuesByHand(ImagesByHand());
+  const double expected = 0.5 * values.at("fid") + 100 * values.at("kid") - 2 * values.at("inception_score") -
+                          3 * values.at("precision") - 0.01 * values.at("score_mean");
+  ASSERT_TRUE(outcome.score.has_value()) << outcome.failure;
+  EXPECT_NEAR(*outcome.score, expected, 1e-4 * std::abs(expected));
+  ExpectSameValues(outcome.metrics, values);
+}
+
+TEST_F(ScorerMetricsTest, OnlyWhatIsNeededMustBeThere) {
+  options_.objective = "score";
+  options_.extractor = options_.reference = "";
+  const Outcome outcome = Scorer(options_, alone_).ScoreNetwork(*network_);
+  ASSERT_TRUE(outcome.score.has_value()) << outcome.failure;
+  EXPECT_NEAR(*outcome.score, -ImagesByHand().to(at::kDouble).mean().item<double>() - 756.0 / 60, 1e-3);
+}
+
+TEST_F(ScorerMetricsTest, StatisticsAloneServeFidAlone) {
+  options_.reference = models_.reference_path();
+  EXPECT_NO_THROW(Scorer(options_, ParseMetrics({"fid", "is"}, "test"), alone_));
+  for (const char* metric : {"kid", "prc"}) {
+    EXPECT_THAT(MessageOf<InputError>([&] { Scorer(options_, ParseMetrics({metric}, "test"), alone_); }),
+                AllOf(HasSubstr("reference.npz"), HasSubstr("--keep-features")));
+  }
+}
+
+TEST_F(ScorerMetricsTest, AReferenceOfAnotherDimensionIsRefused) {
+  WriteSafetensors(options_.reference, {{"features", at::rand({20, 5})}});
+  for (const char* metric : {"fid", "kid"}) {
+    EXPECT_THAT(MessageOf<MetricError>([&] { Scorer(options_, ParseMetrics({metric}, "test"), alone_); }),
+                AllOf(HasSubstr("expected statistics of 6 features"), HasSubstr("found 5")));
+  }
+}
+
+TEST_F(ScorerMetricsTest, NonFiniteImagesAreAFailureOfAnyMetric) {
+  NamedTensors weights = models_.Weights(1);
+  weights.begin()->second.fill_(std::nanf(""));
+  const auto broken = LoadDenoiser(models_.WriteCheckpoint("nan", weights, 1));
+  for (const char* objective : {"fid", "kid", "inception_score", "recall", "score"}) {
+    options_.objective = objective;
+    const Outcome outcome = Scorer(options_, alone_).ScoreNetwork(*broken);
+    EXPECT_FALSE(outcome.score.has_value()) << objective;
+    EXPECT_THAT(outcome.failure, HasSubstr("non-finite images")) << objective;
+  }
+}
+
+TEST_F(ScorerMetricsTest, AScorerThatLacksItsInputIsRefusedBeforeTheSearch) {
+  options_.objective = "score";
+  options_.conditioning = "";
+  Scorer scorer(options_, alone_);
+  EXPECT_THAT(MessageOf<InputError>([&] { scorer.CheckFits(*network_); }),
+              AllOf(HasSubstr("scorer.ts.pt"), HasSubstr("\"wish\""), HasSubstr("evaluation.conditioning")));
+}
+
+}  // namespace
+}  // namespace lcsc
