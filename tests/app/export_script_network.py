@@ -1,7 +1,8 @@
 """Exports a small text- and class-conditional network, its checkpoints and a scorer, as a user of PyTorch would.
 
 usage: export_script_network.py FOLDER
-writes net.ts.pt, net.json, step-10..50.safetensors, conditioning.safetensors, scorer.ts.pt
+writes net.ts.pt, net.json, step-10..50.safetensors, conditioning.safetensors, scorer.ts.pt, and io.safetensors with
+inputs and what the network with the weights of step 50 makes of them
 """
 import json
 import sys
@@ -77,6 +78,11 @@ def main(folder):
     for step in range(10, 60, 10):
         weights = {name: tensor + 0.1 * torch.randn_like(tensor) for name, tensor in network.state_dict().items()}
         write_safetensors(folder / f"step-{step}.safetensors", weights)
+    network.load_state_dict(weights)
+    given = {"x": torch.randn(3, 1, 8, 8), "sigma": torch.tensor([0.1, 2.0, 80.0]), "text": torch.randn(3, 5)}
+    given["class_labels"] = torch.eye(4)[[2, 0, 3]]
+    denoised = network(given["x"], given["sigma"], given["class_labels"], given["text"])
+    write_safetensors(folder / "io.safetensors", {**given, "expected": denoised})
     labels = torch.tensor([3, 1, 2, 0, 3, 3, 1])
     write_safetensors(folder / "conditioning.safetensors", {"text": torch.randn(7, 5), "labels": labels})
     torch.jit.script(Scorer()).save(str(folder / "scorer.ts.pt"))

@@ -1,5 +1,6 @@
 // A network exported from Python, with classes and a text embedding, is packed, searched over and measured.
 #include "app/tiny_project.h"
+#include "lcsc/io/npz.h"
 
 namespace lcsc {
 namespace {
@@ -73,6 +74,18 @@ class ScriptSearchTest : public ::testing::Test {
   static TempFolder* folder_;
 };
 TempFolder* ScriptSearchTest::folder_ = nullptr;
+
+TEST_F(ScriptSearchTest, TheNetworkComputesWhatItComputesInPython) {
+  const CommandResult result =
+      RunCommand(Lcsc({"denoise", "--weights", Path("step-50.safetensors"), "--network", Path("net.json"), "--inputs",
+                       Path("io.safetensors"), "--output", Path("denoised.safetensors")}));
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const at::Tensor expected = ReadSafetensors(Path("io.safetensors")).at("expected");
+  const at::Tensor found = ReadSafetensors(Path("denoised.safetensors")).at("denoised");
+  const double error = ((found - expected).norm() / expected.norm()).item<double>();
+  std::printf("relative error against Python: %.1e\n", error);
+  EXPECT_LT(error, 1e-5);
+}
 
 TEST_F(ScriptSearchTest, ACandidatesScoreIsThatOfItsMergedWeights) {
   const nlohmann::json candidates = Candidates("fid", "fid");
