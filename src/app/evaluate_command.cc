@@ -113,6 +113,7 @@ class EvaluateCommand : public Command {
       json["weights"] = weights_.weights;
       if (!weights_.key.empty()) json["key"] = weights_.key;
       json["sampler"] = options.sampler;
+      json["activations"] = options.precision;
       json["function_evaluations"] = FunctionEvaluationsOf(options, *network);
     } else {
       json["images"] = images_;

@@ -27,6 +27,9 @@ void AddEvaluationOptions(OptionSet& set, EvaluationOptions& options) {
                      "float image to uint8: openai is trunc((x + 1) * 127.5), edm is "
                      "trunc(x * 127.5 + 128), both clipped to [0, 255]"),
                 &options.quantisation, {"openai", "edm"});
+  set.AddChoice(text("precision", "",
+                     "type of the sampled network's activations; `lcsc denoise --precision` prints what it costs"),
+                &options.precision, {"float32", "bf16", "f16"});
   AddObjectiveOptions(set, options);
 }
 

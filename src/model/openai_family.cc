@@ -38,10 +38,11 @@ std::vector<std::int64_t> ReadAttention(JsonReader& json, std::int64_t image_siz
   } else {
     for (const double number : ParseNumbers(key, json.Require<std::string>(key))) {
       const auto resolution = static_cast<std::int64_t>(number);
-      if (static_cast<double>(resolution) != number) {
-        throw ConfigError("network JSON: \"{}\" holds {}; expected whole resolutions", key, number);
+      if (static_cast<double>(resolution) != number || (resolution <= image_size && image_size % resolution != 0)) {
+        throw ConfigError("network JSON: \"{}\" holds {}; expected divisors of image_size {}", key, number, image_size);
       }
-      if (resolution > 0) factors.push_back(image_size / resolution);
+      // A list for larger images is a list for these too: they have no such resolution.
+      if (resolution <= image_size) factors.push_back(image_size / resolution);
     }
   }
   if (!json.Holds(key) && !json.Holds("attention_ds")) json.Require<std::string>(key);

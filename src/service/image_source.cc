@@ -4,6 +4,7 @@
 #include <map>
 
 #include "lcsc/base/error.h"
+#include "lcsc/model/bare_network.h"
 
 namespace lcsc {
 
@@ -90,6 +91,7 @@ ImageSource::ImageSource(const EvaluationOptions& options)
     : options_(options), conditioning_(std::filesystem::path(options.conditioning)) {}
 
 at::Tensor ImageSource::Draw(Denoiser& network, SampleRange range) const {
+  SetPrecision(network, PrecisionOf(options_.precision));
   const ImageShape shape{network.img_channels(), network.img_resolution(), network.img_resolution()};
   const auto noise = [&](std::uint32_t part) {
     return SampleNoise(static_cast<std::uint64_t>(options_.seed), range, shape, part);
@@ -100,6 +102,7 @@ at::Tensor ImageSource::Draw(Denoiser& network, SampleRange range) const {
 }
 
 std::vector<std::int64_t> ImageSource::Probe(Denoiser& network) const {
+  SetPrecision(network, PrecisionOf(options_.precision));
   const int calls = FunctionEvaluationsOf(options_, network);
   const std::int64_t resolution = network.img_resolution();
   const std::vector<std::int64_t> asked = {network.img_channels(), resolution, resolution};

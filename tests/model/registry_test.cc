@@ -58,6 +58,63 @@ TEST(MakeDenoiser, NamesAMissingKeyAWrongTypeAndAnUnknownWord) {
   EXPECT_THAT(Refusal(nlohmann::json::array()), HasSubstr("expected a JSON object"));
 }
 
+nlohmann::json SmallAdm() {
+  return {{"model_type", "adm"},
+          {"image_size", 4},
+          {"model_channels", 32},
+          {"num_res_blocks", 1},
+          {"num_classes", 3},
+          {"channel_mult", {1}},
+          {"attention_resolutions", nlohmann::json::array()}};
+}
+
+nlohmann::json SmallDdpm() {
+  return {{"image_size", 4}, {"ch", 32}, {"ch_mult", {1}}, {"num_res_blocks", 1}, {"beta_schedule", "linear"}};
+}
+
+TEST(MakeDenoiser, RefusesWhatEachCodeBaseDoesNotKnow) {
+  const auto refusal = [](nlohmann::json json, const std::string& key, const nlohmann::json& value) {
+    json[key] = value;
+    return Refusal(json);
+  };
+  EXPECT_EQ(Refusal(SmallAdm()), "");
+  EXPECT_EQ(Refusal(SmallDdpm()), "");
+  EXPECT_EQ(refusal(SmallAdm(), "num_classes", nullptr), "");
+  EXPECT_THAT(refusal(SmallAdm(), "num_head_chanels", 32), HasSubstr("'num_head_channels'"));
+  EXPECT_THAT(refusal(SmallAdm(), "model_type", "admm"), AllOf(HasSubstr("admm"), HasSubstr("'adm'")));
+  EXPECT_THAT(refusal(SmallAdm(), "attention_resolutions", "4;2"), HasSubstr("4;2"));
+  EXPECT_THAT(refusal(SmallAdm(), "attention_resolutions", "3"), HasSubstr("divisors of image_size 4"));
+  EXPECT_EQ(refusal(SmallAdm(), "attention_resolutions", "32,4"), "");
+  EXPECT_THAT(refusal(SmallAdm(), "attention_resolutions", nullptr), HasSubstr("attention_resolutions"));
+  EXPECT_THAT(refusal(SmallAdm(), "num_heads", 5), AllOf(HasSubstr("32 channels"), HasSubstr("5 heads")));
+  EXPECT_THAT(refusal(SmallAdm(), "num_head_channels", 24), HasSubstr("num_head_channels 24"));
+  EXPECT_THAT(refusal(SmallAdm(), "model_channels", 48), HasSubstr("multiples of 32"));
+  EXPECT_THAT(refusal(SmallAdm(), "model_channels", 1 << 30), HasSubstr("at most"));
+  EXPECT_THAT(refusal(SmallAdm(), "channel_mult", {1, 1, 1, 1}), HasSubstr("image_size 4"));
+  EXPECT_THAT(refusal(SmallAdm(), "channel_mult", {-1}), HasSubstr("channel_mult"));
+  EXPECT_THAT(refusal(SmallAdm(), "dropout", 1.5), HasSubstr("[0, 1)"));
+  EXPECT_THAT(refusal(SmallAdm(), "out_channels", 6), HasSubstr("out_channels 6"));
+  EXPECT_THAT(refusal(SmallAdm(), "use_scale_shift_norm", 1), HasSubstr("true or false"));
+  EXPECT_THAT(refusal(SmallAdm(), "qkv_layout", "b s"), HasSubstr("b (h three d) s"));
+  EXPECT_THAT(refusal(SmallAdm(), "dims", 3), HasSubstr("dims"));
+  EXPECT_THAT(refusal(SmallAdm(), "sigma_data", 0), HasSubstr("sigma_data"));
+  EXPECT_THAT(refusal(SmallDdpm(), "beta_schedule", "linar"), HasSubstr("'linear'"));
+  EXPECT_THAT(refusal(SmallDdpm(), "beta_end", 2), HasSubstr("beta"));
+  EXPECT_THAT(refusal(SmallDdpm(), "out_ch", 4), HasSubstr("4 output channels"));
+  EXPECT_THAT(refusal(SmallDdpm(), "ch_mult", "1,2"), HasSubstr("ch_mult"));
+  EXPECT_THAT(refusal(SmallDdpm(), "type", "bayesian"), HasSubstr("simple"));
+  EXPECT_THAT(refusal(Small(), "tensor_prefix", "model"), HasSubstr("tensor_prefix"));
+  EXPECT_THAT(refusal(Small(), "sigma_min", 100), HasSubstr("sigma_max"));
+}
+
+TEST(MakeDenoiser, NeedsLabelsWhereTheNetworkLooksThemUp) {
+  const auto network = MakeDenoiser(SmallAdm());
+  EXPECT_THAT(MessageOf<InputError>([&] {
+                network->Denoise(at::zeros({1, 3, 4, 4}), at::ones({1}), {});
+              }),
+              HasSubstr("3 classes"));
+}
+
 class StateDictLoading : public testing::Test {
  protected:
   const std::shared_ptr<Denoiser> network_ = MakeDenoiser(Small());

@@ -38,6 +38,7 @@ struct EvaluationOptions {
   std::string lower_order_final = "on";
   std::string denoise_to_zero = "off";
   std::string quantisation = "openai";
+  std::string precision = "float32";
   std::string conditioning;
   std::string objective = "fid";
   std::string scorer;

@@ -22,7 +22,8 @@ class ImageSource {
   // Reads the file of evaluation.conditioning. Throws InputError.
   explicit ImageSource(const EvaluationOptions& options);
 
-  // uint8 [n, c, h, w]: the samples `range` of the options' noise, quantised. Undefined when an image is not finite.
+  // uint8 [n, c, h, w]: the samples `range` of the options' noise, quantised, drawn in the options' precision.
+  // Undefined when an image is not finite.
   at::Tensor Draw(Denoiser& network, SampleRange range) const;
   // Of the same samples, for a network with so many classes.
   Conditioning ConditioningOf(SampleRange range, std::int64_t label_dim) const {
@@ -31,7 +32,8 @@ class ImageSource {
   // The same without labels.
   Conditioning TensorsOf(SampleRange range) const { return conditioning_.TensorsOf(range); }
   // Calls the network once, on sample 0. Returns the shape [c, h, w] of its images. Throws InputError when it lacks an
-  // input, ConfigError when it returns finished images and the sampler would call it again on them.
+  // input, ConfigError when it returns finished images and the sampler would call it again on them, or when it cannot
+  // have the options' precision.
   std::vector<std::int64_t> Probe(Denoiser& network) const;
 
  private:
