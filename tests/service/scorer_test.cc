@@ -56,6 +56,22 @@ TEST_F(ScorerTest, TheScoreIsTheSameEveryTimeAndDiffersBySeed) {
   EXPECT_NE(*Scorer(options_, alone_).ScoreNetwork(*network).score, first);
 }
 
+// evaluation.precision reaches the network, and leaves it with the next source's.
+TEST_F(ScorerTest, ImagesIn16BitsDifferALittle) {
+  const c10::InferenceMode no_gradients;
+  NamedTensors weights = models_.Weights(1);
+  weights.at("model.dec.8x8_aux_conv.weight").normal_().mul_(0.1);  // fresh ones give gray images
+  const auto network = LoadDenoiser(models_.WriteCheckpoint("a", weights, 1));
+  const auto draw = [&](const char* precision) {
+    options_.precision = precision;
+    return ImageSource(options_).Draw(*network, {0, 20}).to(at::kFloat);
+  };
+  const at::Tensor exact = draw("float32"), rounded = draw("bf16");
+  EXPECT_GT((rounded - exact).abs().max().item<double>(), 0);
+  EXPECT_LT((rounded - exact).abs().mean().item<double>(), 3);
+  EXPECT_TRUE(at::equal(draw("float32"), exact));
+}
+
 TEST_F(ScorerTest, ImagesOfTheReferenceScoreZero) {
   Scorer scorer(options_, alone_);
   EXPECT_NEAR(*scorer.ScoreImages(TinyModels::RandomImages(200)).score, 0, 1e-6);
