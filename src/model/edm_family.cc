@@ -9,7 +9,7 @@
 namespace lcsc {
 namespace {
 
-enum class EdmPrecond { kVp, kVe, kEdm, kConsistency };
+enum class EdmPrecond { kVp, kVe, kEdm, kConsistency, kEct };
 enum class EdmModel { kSong, kDhariwal };
 
 // "precond": "EDMPrecond", or EDM's own "class_name": "training.networks.EDMPrecond".
@@ -17,7 +17,8 @@ EdmPrecond ReadPrecond(JsonReader& json) {
   const std::vector<std::pair<std::string, EdmPrecond>> known = {{"VPPrecond", EdmPrecond::kVp},
                                                                  {"VEPrecond", EdmPrecond::kVe},
                                                                  {"EDMPrecond", EdmPrecond::kEdm},
-                                                                 {"ConsistencyPrecond", EdmPrecond::kConsistency}};
+                                                                 {"ConsistencyPrecond", EdmPrecond::kConsistency},
+                                                                 {"ECMPrecond", EdmPrecond::kEct}};
   const std::string key = json.Holds("class_name") && !json.Holds("precond") ? "class_name" : "precond";
   std::string word = json.Require<std::string>(key);
   if (key == "class_name") {
@@ -56,6 +57,8 @@ Preconditioning ReadPreconditioning(JsonReader& json, EdmPrecond precond) {
   } else if (precond == EdmPrecond::kVe) {
     options.kind = PreconditionKind::kVe;
     range = {0.02, 100};
+  } else if (precond == EdmPrecond::kEct) {
+    range.sigma_min = 0.003;
   }
   // EDM's classes say 0 and infinity where they mean that they set no limit.
   const double sigma_min = json.Get("sigma_min", range.sigma_min);
@@ -64,7 +67,8 @@ Preconditioning ReadPreconditioning(JsonReader& json, EdmPrecond precond) {
     throw ConfigError("network JSON: sigma_min {} and sigma_max {}; expected 0 <= sigma_min < sigma_max", sigma_min,
                       sigma_max);
   }
-  if (precond == EdmPrecond::kConsistency) options.sigma_boundary = sigma_min;
+  const bool consistency = precond == EdmPrecond::kConsistency || precond == EdmPrecond::kEct;
+  if (consistency) options.sigma_boundary = sigma_min;
   if (sigma_min > 0) range.sigma_min = sigma_min;
   if (sigma_max < std::numeric_limits<double>::infinity()) range.sigma_max = sigma_max;
   return result;

@@ -143,6 +143,20 @@ TEST(ConsistencyPrecond, IsTheIdentityAtItsBoundary) {
   EXPECT_GT((network->Denoise(x, at::full({1}, 0.02), {}) - x).abs().max().item<double>(), 1e-3);
 }
 
+// ECT's class, as it is when it samples.
+TEST(EcmPrecond, IsTheIdentityAtItsOwnSmallestNoiseLevel) {
+  nlohmann::json json = Small();
+  json.erase("precond");
+  json["class_name"] = "training.networks.ECMPrecond";
+  const auto network = MakeDenoiser(json);
+  network->eval();
+  Enlarge(*network);
+  const at::Tensor x = at::randn({3, 2, 8, 8});
+  EXPECT_LT((network->Denoise(x, at::full({1}, 0.003), {}) - x).abs().max().item<double>(), 1e-6);
+  EXPECT_GT((network->Denoise(x, at::full({1}, 0.02), {}) - x).abs().max().item<double>(), 1e-3);
+  EXPECT_EQ(network->schedule().last_time(), 0.003);
+}
+
 // With F = 0, D = c_skip x: 0.25 / ((s - 0.002)^2 + 0.25), and 0.25 / (s^2 + 0.25) for EDM.
 TEST(Preconditioning, SkipsByItsFormulaWhenTheNetworkIsSilent) {
   const at::Tensor x = at::randn({2, 2, 8, 8}), sigma = at::tensor({0.3, 4.0}, at::kFloat);
