@@ -37,10 +37,6 @@ const Family& FamilyOf(JsonReader& reader) {
   reader.RefuseWord("model_type", type, known);
 }
 
-}  // namespace
-
-namespace {
-
 // Room for a network that differs from its file, so that the difference can be named; none for one that has nothing to
 // do with it.
 std::int64_t LimitFor(const TensorFile& weights) {
