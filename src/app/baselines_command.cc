@@ -88,6 +88,7 @@ class BaselinesCommand : public Command {
     CheckSameScores(snapshot.identity, EvaluationIdentity(set, file_.evaluation, trajectory_), run_);
     if (!grids_.empty()) CheckDrawable(*MakeDenoiser(nlohmann::json::parse(trajectory_.network_json)), "--grids");
     if (world.world_rank != 0) return;
+    WarnOfReference(world, file_.evaluation);
     if (!grids_.empty()) CreateFolder(grids_);
     // Ranks that read parts of rows cannot check the rows' digests themselves.
     if (file_.run.group_size > 1) VerifyTrajectory(trajectory_.folder);

@@ -57,6 +57,7 @@ class EvaluateCommand : public Command {
       scorer = std::make_unique<Scorer>(file_.evaluation, metrics_, *group);
       if (network) scorer->CheckFits(*network);
       ReadBaseline();
+      WarnOfReference(world, file_.evaluation, metrics_);
     });
     const Measurement measurement = network ? scorer->MeasureNetwork(*network) : scorer->MeasureImages(images.images);
     if (!group->IsLeader()) return ExitCode::kDone;

@@ -1,5 +1,3 @@
-#include <c10/core/InferenceMode.h>
-
 #include <cstdio>
 
 #include "app/command.h"
@@ -56,15 +54,10 @@ class FeaturesCommand : public Command {
  private:
   void SetUp(const OptionSet& set) {
     for (const char* key : {"extractor_weights", "images", "output"}) set.Require(key);
-    const c10::InferenceMode no_gradients;
     set_of_images_ = ReadImageSet(images_, key_);
     extractor_ = LoadFeatureExtractor(weights_, extraction_);
     CheckInceptionOptions(set, *extractor_);
-    try {
-      extractor_->Features(set_of_images_.images.slice(0, 0, 1));
-    } catch (const InputError& error) {
-      throw InputError("{}: {}", images_, error.what());
-    }
+    CheckTakes(*extractor_, set_of_images_.images, images_);
   }
 
   void Write(const Extraction& extraction) const {

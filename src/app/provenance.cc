@@ -1,5 +1,7 @@
 #include "app/provenance.h"
 
+#include <c10/core/InferenceMode.h>
+
 #include <span>
 
 #include "lcsc/base/digest.h"
@@ -24,6 +26,15 @@ void CheckInceptionOptions(const OptionSet& set, const FeatureExtractor& extract
     if (!set.IsSet(key)) continue;
     throw ConfigError("--{}: expected with the Inception alone, found a {} extractor; leave the option out", key,
                       extractor.protocol());
+  }
+}
+
+void CheckTakes(FeatureExtractor& extractor, const at::Tensor& images, const std::string& source) {
+  const c10::InferenceMode no_gradients;
+  try {
+    extractor.Features(images.slice(0, 0, 1));
+  } catch (const InputError& error) {
+    throw InputError("{}: {}", source, error.what());
   }
 }
 

@@ -17,4 +17,7 @@ nlohmann::json ProvenanceOf(const FeatureExtractor& extractor, const std::string
 // Throws ConfigError when the user gave the flags protocol or tap for an extractor that has neither.
 void CheckInceptionOptions(const OptionSet& set, const FeatureExtractor& extractor);
 
+// Throws InputError that names `source` when the extractor does not take such images: it is given the first of them.
+void CheckTakes(FeatureExtractor& extractor, const at::Tensor& images, const std::string& source);
+
 }  // namespace lcsc

@@ -4,10 +4,11 @@
 
 #include "lcsc/base/digest.h"
 #include "lcsc/base/error.h"
+#include "lcsc/base/log.h"
 #include "lcsc/base/progress.h"
 #include "lcsc/base/table.h"
-#include "lcsc/io/safetensors.h"
 #include "lcsc/model/registry.h"
+#include "lcsc/service/reference_check.h"
 
 namespace lcsc {
 
@@ -51,6 +52,16 @@ std::string MeasureText(const EvaluationOptions& options) {
                         measure[std::string(what) + "_digest"].get<std::string>());
   }
   return text;
+}
+
+void WarnOfReference(const World& world, const EvaluationOptions& options, const MetricSet& metrics) {
+  if (world.world_rank != 0 || !NeedsReference(metrics)) return;
+  const std::string assumption = ReferenceAssumption(options);
+  if (!assumption.empty()) spdlog::warn("{}", assumption);
+}
+
+void WarnOfReference(const World& world, const EvaluationOptions& options) {
+  WarnOfReference(world, options, Objective(options.objective).metrics());
 }
 
 void CheckDrawable(const Denoiser& network, const std::string& option) {

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "lcsc/comm/mpi_session.h"
 #include "lcsc/config/evaluation_options.h"
 #include "lcsc/model/network.h"
 #include "lcsc/search/candidate.h"
@@ -25,6 +26,12 @@ nlohmann::json MeasureJson(const EvaluationOptions& options, const MetricSet& me
 nlohmann::json MeasureJson(const EvaluationOptions& options);
 // That as lines: "digits extractor F (digest ...)", "reference R (digest ...)".
 std::string MeasureText(const EvaluationOptions& options);
+
+// Says on rank 0, once, what is taken for granted of the reference: nothing when its file says how it was made, or no
+// metric needs one.
+void WarnOfReference(const World& world, const EvaluationOptions& options, const MetricSet& metrics);
+// The same of the objective's metrics.
+void WarnOfReference(const World& world, const EvaluationOptions& options);
 
 // Throws ConfigError when the network's images are neither gray nor RGB, so that no PNG can show them.
 void CheckDrawable(const Denoiser& network, const std::string& option);

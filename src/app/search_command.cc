@@ -48,6 +48,7 @@ class SearchCommand : public Command {
     for (const char* key : {"evaluation.trajectory", "run.directory"}) set.Require(key);
     for (const std::string& key : RequiredOptions(Objective(file_.evaluation.objective).metrics())) set.Require(key);
     if (world.world_rank != 0) return;
+    WarnOfReference(world, file_.evaluation);
     const Trajectory trajectory = ReadTrajectory(file_.evaluation.trajectory);
     // Ranks that read parts of rows cannot check the rows' digests themselves.
     if (file_.run.group_size > 1) VerifyTrajectory(trajectory.folder);

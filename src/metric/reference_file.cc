@@ -11,6 +11,7 @@ namespace {
 constexpr const char* kMean = "mu";
 constexpr const char* kCovariance = "sigma";
 constexpr const char* kProvenance = "lcsc";
+constexpr const char* kFeatures = "features";
 
 // The number of images that the provenance states, 0 when it states none.
 std::int64_t CountIn(const std::string& provenance_json) {
@@ -43,13 +44,16 @@ ReferenceFile ReadReference(const std::filesystem::path& path) {
   }
   const at::Tensor exact = covariance.to(at::kDouble);
   const std::string provenance = ReadNpzText(path, kProvenance);
-  return {{mean.to(at::kDouble), (exact + exact.t()) / 2, CountIn(provenance)}, provenance};
+  return {{mean.to(at::kDouble), (exact + exact.t()) / 2, CountIn(provenance)}, provenance, {}};
 }
 
 void WriteReference(const std::filesystem::path& path, const ReferenceFile& reference) {
   std::map<std::string, std::string> texts;
   if (!reference.provenance_json.empty()) texts[kProvenance] = reference.provenance_json;
-  WriteNpz(path, {{kMean, reference.statistics.mean}, {kCovariance, reference.statistics.covariance}}, texts);
+  std::map<std::string, at::Tensor> arrays = {{kMean, reference.statistics.mean},
+                                              {kCovariance, reference.statistics.covariance}};
+  if (reference.features.defined()) arrays[kFeatures] = reference.features;
+  WriteNpz(path, arrays, texts);
 }
 
 }  // namespace lcsc

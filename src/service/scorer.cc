@@ -5,10 +5,9 @@
 #include <algorithm>
 #include <chrono>
 
-#include "lcsc/base/digest.h"
 #include "lcsc/base/error.h"
-#include "lcsc/metric/feature_file.h"
 #include "lcsc/model/registry.h"
+#include "lcsc/service/reference_check.h"
 #include "reference_set.h"
 #include "row_gather.h"
 
@@ -42,18 +41,6 @@ std::vector<SampleRange> OwnRanges(std::int64_t num_samples, std::int64_t batch_
   return ranges;
 }
 
-void CheckExtractorOf(const FeatureFile& reference, const EvaluationOptions& options) {
-  const std::string expected = reference.Fact("extractor_digest");
-  if (expected.empty()) return;
-  const std::string found = DigestOfFile(options.extractor);
-  if (expected != found) {
-    throw InputError(
-        "evaluation.reference {}: made with an extractor of digest {}, but evaluation.extractor {} has digest {}; make "
-        "the reference again with `lcsc reference`",
-        options.reference, expected, options.extractor, found);
-  }
-}
-
 void CheckLogits(const Extraction& extraction, const EvaluationOptions& options) {
   if (extraction.logits.defined()) return;
   throw ConfigError(
@@ -77,7 +64,7 @@ Scorer::Scorer(const EvaluationOptions& options, const MetricSet& metrics, Colle
   CheckSampleCount(metrics_, options_.num_samples);
   if (metrics_.contains(Metric::kScore)) image_scorer_ = std::make_unique<ImageScorer>(options_.scorer);
   if (NeedsExtractor(metrics_)) extractor_ = LoadFeatureExtractor(options_.extractor, options_.extraction);
-  if (NeedsReference(metrics_)) CheckExtractorOf(FeatureFile(options_.reference), options_);
+  if (NeedsReference(metrics_)) CheckReferenceOrigin(options_);
   if (!group_.IsLeader()) return;
   reference_ = std::make_unique<ReferenceSet>(options_, metrics_, extractor_ ? extractor_->feature_dim() : 0);
 }

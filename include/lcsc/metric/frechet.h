@@ -45,10 +45,12 @@ class FrechetReference {
 double FrechetDistance(const GaussianStatistics& a, const GaussianStatistics& b);
 
 // Reference files: .npz with mu [d] and sigma [d, d] (pytorch-fid, EDM). Ours add the text "lcsc": a JSON object with
-// the extractor's digest and protocol, the number of images, and the images' digest.
+// the extractor's digest, protocol and number of features, the number of images, and the images' digest; and, on wish,
+// the features themselves.
 struct ReferenceFile {
   GaussianStatistics statistics;
   std::string provenance_json;  // "" in files of others
+  at::Tensor features{};        // float32 [n, d], written when defined; not read
 };
 // Throws InputError that names the file, the array, expected and found.
 ReferenceFile ReadReference(const std::filesystem::path& path);
