@@ -3,10 +3,12 @@
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
+#include <vector>
 
 #include "row_gather.h"
 
 namespace lcsc {
+
 Extraction ExtractImages(FeatureExtractor& extractor, const at::Tensor& images, std::int64_t batch_size,
                          Collective& group) {
   const c10::InferenceMode no_gradients;

@@ -1,13 +1,9 @@
 """The FID Inception written plainly in PyTorch, with weights given by a formula: what ours is compared with.
 
-  inception_pytorch.py time BATCH ROUNDS [--channels-last]   waits for a line on stdin before each round, then prints the
-                                                             images per second of one batch of 32 x 32 images
-  inception_pytorch.py record IN.npz OUT.npz                 for each uint8 [n, 3, h, w] array of IN, the features of
-                                                             every tap and the logits: NAME.PROTOCOL.TAP
+    inception_pytorch.py IN.npz OUT.npz     for each uint8 [n, 3, h, w] array of IN, the features of every tap and the
+                                            logits: NAME.PROTOCOL.TAP
 """
-import argparse
 import sys
-import time
 
 import numpy as np
 import torch
@@ -175,6 +171,7 @@ def formula(name, shape):
     return torch.from_numpy(u.reshape(shape).astype(np.float32))
 
 
+@torch.no_grad()
 def make_network():
     network = Inception().eval()
     for name, tensor in network.state_dict().items():
@@ -200,40 +197,15 @@ def tf1_input(images):
     return (between(between(images.float(), 2), 3) - 128) / 128
 
 
-def record(arguments):
+def record(source, destination):
     network, results = make_network(), {}
-    for name, images in np.load(arguments.input).items():
+    for name, images in np.load(source).items():
         for protocol, preprocess in (("tf1", tf1_input), ("pytorch-fid", pytorch_fid_input)):
             for tap, values in network(preprocess(torch.from_numpy(images))).items():
                 results[f"{name}.{protocol}.{tap}"] = values.numpy()
-    np.savez(arguments.output, **results)
+    np.savez(destination, **results)
 
 
-def measure(arguments):
-    network = make_network()
-    images = torch.randint(0, 256, (arguments.batch, 3, 32, 32), dtype=torch.uint8)
-    if arguments.channels_last:
-        network = network.to(memory_format=torch.channels_last)
-        images = images.to(memory_format=torch.channels_last)
-    network(pytorch_fid_input(images))
-    for _ in range(arguments.rounds):
-        sys.stdin.readline()
-        start = time.perf_counter()
-        network(pytorch_fid_input(images))
-        print(arguments.batch / (time.perf_counter() - start), flush=True)
-
-
-parser = argparse.ArgumentParser()
-commands = parser.add_subparsers(required=True)
-command = commands.add_parser("record")
-command.add_argument("input")
-command.add_argument("output")
-command.set_defaults(run=record)
-command = commands.add_parser("time")
-command.add_argument("batch", type=int)
-command.add_argument("rounds", type=int)
-command.add_argument("--channels-last", action="store_true")
-command.set_defaults(run=measure)
-parsed = parser.parse_args()
-with torch.inference_mode():
-    parsed.run(parsed)
+if __name__ == "__main__":
+    with torch.inference_mode():
+        record(*sys.argv[1:])

@@ -5,6 +5,7 @@
 #include "lcsc/base/error.h"
 #include "lcsc/io/npz.h"
 #include "lcsc/io/png.h"
+#include "lcsc/io/safetensors.h"
 #include "support/temp_folder.h"
 
 namespace lcsc {
@@ -90,6 +91,36 @@ TEST_F(ImageSetTest, RefusesAFolderOfDifferentSizesOrOfNone) {
   WritePng(folder_ / "b.png", at::zeros({3, 2, 2}, at::kByte));
   EXPECT_THAT(MessageOf<InputError>([&] { ReadImageSet(folder_.path()); }),
               AllOf(HasSubstr("b.png"), HasSubstr("[1, 2, 2]"), HasSubstr("[3, 2, 2]")));
+}
+
+TEST_F(ImageSetTest, ReadsNpzByKey) {
+  const at::Tensor nhwc = at::arange(2 * 3 * 4 * 3).to(at::kByte).reshape({2, 3, 4, 3});
+  WriteNpz(folder_ / "x.npz", {{"faces", nhwc}});
+  EXPECT_TRUE(at::equal(ReadImageSet(folder_ / "x.npz", "faces").images, nhwc.permute({0, 3, 1, 2})));
+  EXPECT_THAT(MessageOf<InputError>([&] { ReadImageSet(folder_ / "x.npz"); }), HasSubstr("arr_0"));
+}
+
+TEST_F(ImageSetTest, ReadsSafetensorsByKeyAndByWhatIsThere) {
+  const at::Tensor images = at::arange(2 * 3 * 2 * 2).to(at::kByte).reshape({2, 3, 2, 2});
+  WriteSafetensors(folder_ / "x.safetensors", {{"faces", images}, {"scores", at::zeros({2, 3, 2, 2})}});
+  EXPECT_TRUE(at::equal(ReadImageSet(folder_ / "x.safetensors").images, images));
+  WriteSafetensors(folder_ / "x.safetensors", {{"images", images}, {"masks", 255 - images}});
+  EXPECT_TRUE(at::equal(ReadImageSet(folder_ / "x.safetensors").images, images));
+  EXPECT_TRUE(at::equal(ReadImageSet(folder_ / "x.safetensors", "masks").images, 255 - images));
+}
+
+TEST_F(ImageSetTest, RefusesSafetensorsWithoutOneSetOfImages) {
+  const auto refusal = [&](const NamedTensors& tensors, const std::string& key) {
+    WriteSafetensors(folder_ / "x.safetensors", tensors);
+    return MessageOf<InputError>([&] { ReadImageSet(folder_ / "x.safetensors", key); });
+  };
+  const at::Tensor images = at::zeros({1, 3, 2, 2}, at::kByte);
+  EXPECT_THAT(refusal({{"a", images}, {"b", images}}, ""), AllOf(HasSubstr("[a, b]"), HasSubstr("--key")));
+  EXPECT_THAT(refusal({{"a", at::zeros({1, 3, 2, 2})}}, ""), HasSubstr("found none"));
+  EXPECT_THAT(refusal({{"a", images}}, "b"), AllOf(HasSubstr("\"b\""), HasSubstr("[a]")));
+  EXPECT_THAT(refusal({{"a", images[0]}}, "a"), HasSubstr("[3, 2, 2]"));
+  WriteBytes(folder_ / "x.csv", "0,16,8,1,3\n");
+  EXPECT_THAT(MessageOf<InputError>([&] { ReadImageSet(folder_ / "x.csv", "a"); }), HasSubstr("leave it out"));
 }
 
 TEST_F(ImageSetTest, RefusesOtherFilesByName) {
