@@ -42,10 +42,12 @@ class ReferenceCommand : public Command {
                  "them"},
                 &keep_features_);
     set.Add({"", "batch_size", "images", "images that go through the extractor at once"}, &batch_size_, {1, 1000000});
+    set.Add({"", "threads", "threads", "arithmetic threads of each rank; 0: the cores shared out"}, &threads_,
+            {0, 100000});
   }
 
   ExitCode Run(const World& world, OptionSet& set) override {
-    SetArithmeticThreads(ThreadsPerRank(world, 0, RankZero::kWorks));
+    SetArithmeticThreads(ThreadsPerRank(world, threads_, RankZero::kWorks));
     const auto group = JoinWorld(world);
     AgreeOnSetUp(world, [&] { SetUp(set); });
     const c10::InferenceMode no_gradients;
@@ -101,7 +103,7 @@ class ReferenceCommand : public Command {
 
   ExtractorOptions extraction_;
   std::string images_, key_, weights_, output_;
-  std::int64_t batch_size_ = 250;
+  std::int64_t batch_size_ = 250, threads_ = 0;
   bool keep_features_ = false;
   ImageSet set_of_images_;
   std::shared_ptr<FeatureExtractor> extractor_;

@@ -16,6 +16,9 @@ void AddEvaluationOptions(OptionSet& set, EvaluationOptions& options) {
   set.Add(
       text("reference", "path", "statistics of the real images (.npz with mu, sigma), made by `lcsc reference`", false),
       &options.reference);
+  set.AddChoice(
+      text("reference_mismatch", "", "a reference made with another protocol or extractor: refuse or allow it"),
+      &options.reference_mismatch, {"refuse", "allow"});
   set.Add(text("num_samples", "samples", "images drawn for one score; the paper uses 10000 or 5000"),
           &options.num_samples, {2, 100'000'000});
   set.Add(text("seed", "", "seed of the noise; the search noise and the held-out noise differ in it"), &options.seed,

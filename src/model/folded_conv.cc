@@ -42,9 +42,7 @@ FoldedConv::FoldedConv(const NormalisedConvWeights& weights, const ConvShape& sh
   const at::Tensor scale =
       weights.gamma.to(at::kDouble) / (weights.running_variance.to(at::kDouble) + weights.eps).sqrt();
   const at::Tensor bias = weights.beta.to(at::kDouble) - weights.running_mean.to(at::kDouble) * scale;
-  weight_ = (weights.weight.to(at::kDouble) * scale.view({-1, 1, 1, 1}))
-                .to(at::kFloat)
-                .contiguous(at::MemoryFormat::ChannelsLast);
+  weight_ = weights.weight.contiguous(at::MemoryFormat::ChannelsLast) * scale.to(at::kFloat).view({-1, 1, 1, 1});
   bias_ = bias.to(at::kFloat).view({1, -1, 1, 1});
 }
 

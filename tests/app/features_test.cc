@@ -2,7 +2,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "app/command.h"
@@ -21,8 +20,7 @@ namespace {
 using testing::HasSubstr;
 using testing::Not;
 
-const std::string kData = std::string(LCSC_SOURCE_DIR) + "/tests/data/";
-const std::string kRecorded = kData + "inception.io.safetensors";
+const std::string kRecorded = LCSC_SOURCE_DIR "/tests/data/inception.io.safetensors";
 
 double RelativeError(const at::Tensor& found, const at::Tensor& expected) {
   return ((found - expected).norm() / expected.norm()).item<double>();
@@ -33,12 +31,7 @@ class FeaturesTest : public testing::Test {
   static void SetUpTestSuite() {
     folder_ = std::make_unique<TempFolder>();
     recorded_ = ReadSafetensors(kRecorded);
-    NamedTensors weights;
-    std::ifstream formula(kData + "inception.formula.json");
-    for (const auto& [name, entry] : nlohmann::json::parse(formula).items()) {
-      weights[name] = FormulaTensor(name, entry["shape"].get<std::vector<std::int64_t>>());
-    }
-    WriteSafetensors(Path("inception.safetensors"), weights);
+    WriteSafetensors(Path("inception.safetensors"), InceptionFormulaWeights());
     WriteNpz(Path("32.npz"), {{"arr_0", recorded_.at("images_32").permute({0, 2, 3, 1}).contiguous()}});
   }
   static void TearDownTestSuite() { folder_.reset(); }
@@ -46,9 +39,12 @@ class FeaturesTest : public testing::Test {
   static std::string Path(const std::string& name) { return *folder_ / name; }
 
   static Arguments Command(const std::string& images, const Arguments& more = {}) {
-    return Arguments{"features", "--extractor", "inception", "--extractor-weights", Path("inception.safetensors"),
-                     "--images", images,        "--output",  Path("f.safetensors")} +
-           more;
+    return With("inception", Path("inception.safetensors"), images) + more;
+  }
+  static Arguments With(const std::string& extractor, const std::string& weights, const std::string& images) {
+    return {"features", "--extractor", extractor,  "--extractor-weights", weights,
+            "--images", images,        "--output", Path("f.safetensors"), "--threads",
+            "1"};
   }
 
   // In this process: the same way through the program, without paying its start each time.
@@ -108,7 +104,7 @@ TEST_F(FeaturesTest, ReadsAFolderOfPng) {
 }
 
 TEST_F(FeaturesTest, RanksShareTheImages) {
-  const CommandResult result = RunCommand(MpiLcsc(3, Command(Path("32.npz"), {"--batch-size", "1"})));
+  const CommandResult result = RunCommand(MpiLcsc(2, Command(Path("32.npz"), {"--batch-size", "1"})));
   ASSERT_EQ(result.exit_code, 0) << result.err;
   const NamedTensors found = ReadSafetensors(Path("f.safetensors"));
   EXPECT_LT(RelativeError(found.at("features"), recorded_.at("tf1_resize.features_32")), 1e-5);
@@ -123,7 +119,7 @@ TEST_F(FeaturesTest, ReadsWeightsThatTorchSaved) {
       "import inception_pytorch; torch.save(inception_pytorch.make_network().state_dict(), sys.argv[1])";
   const CommandResult saved = RunCommand({"/usr/bin/python3", "-c", script, Path("inception.pth")});
   ASSERT_EQ(saved.exit_code, 0) << saved.err;
-  const auto found = Features(Command(Path("32.npz"), {"--extractor-weights", Path("inception.pth")}));
+  const auto found = Features(With("auto", Path("inception.pth"), Path("32.npz")));
   EXPECT_LT(RelativeError(found.at("features"), recorded_.at("tf1_resize.features_32")), 1e-5);
 }
 
@@ -157,13 +153,11 @@ TEST_F(FeaturesTest, RefusesImagesByWhatIsWrongWithThem) {
 
 TEST_F(FeaturesTest, RefusesWeightsOfAnotherKind) {
   WriteSafetensors(Path("other.safetensors"), {{"weight", at::zeros({2})}});
-  const auto with = [](const std::string& kind) {
-    return Command(Path("32.npz"), {"--extractor-weights", Path("other.safetensors"), "--extractor", kind});
-  };
+  const auto with = [](const std::string& kind) { return With(kind, Path("other.safetensors"), Path("32.npz")); };
   ExpectRefused(with("inception"), {Path("other.safetensors"), "Conv2d_1a_3x3"});
   ExpectRefused(with("digits"), {Path("other.safetensors"), "network JSON"});
   ExpectRefused(with("torchscript"), {Path("other.safetensors"), "TorchScript"});
-  ExpectRefused(with("clip"), {"--extractor", "clip", "inception"});
+  ExpectRefused(with("clip"), {"extractor", "clip", "inception"});
   ExpectRefused(Command(Path("32.npz"), {"--protocol", "tf2"}), {"--protocol", "tf2", "pytorch-fid"});
 }
 
@@ -171,12 +165,14 @@ class ReferenceTest : public FeaturesTest {
  protected:
   static Arguments Reference(const std::string& output, const Arguments& more = {}) {
     return Arguments{"reference", "--images",   Path("32.npz"), "--extractor", Path("inception.safetensors"),
-                     "--output",  Path(output), "--tap",        "64"} +
+                     "--output",  Path(output), "--tap",        "64",          "--threads",
+                     "1"} +
            more;
   }
   static Arguments Evaluate(const std::string& reference, const Arguments& more = {}) {
-    return Arguments{"evaluate", "--images", Path("32.npz"), "--extractor",   Path("inception.safetensors"),
-                     "--tap",    "64",       "--reference",  Path(reference), "--json"} +
+    return Arguments{"evaluate", "--images",     Path("32.npz"), "--extractor",   Path("inception.safetensors"),
+                     "--tap",    "64",           "--reference",  Path(reference), "--json",
+                     "--set",    "run.threads=1"} +
            more;
   }
 };

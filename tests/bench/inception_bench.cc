@@ -8,7 +8,6 @@
 #include <chrono>
 #include <ctime>
 #include <filesystem>
-#include <fstream>
 #include <functional>
 #include <iostream>
 #include <string>
@@ -27,12 +26,7 @@ constexpr double kMultiplyAdds = 5'711'168'096.0;  // of one image of 299 x 299,
 constexpr int kRounds = 5;
 
 Inception FormulaInception() {
-  NamedTensors weights;
-  std::ifstream file(LCSC_SOURCE_DIR "/tests/data/inception.formula.json");
-  for (const auto& [name, entry] : nlohmann::json::parse(file).items()) {
-    weights[name] = FormulaTensor(name, entry["shape"].get<std::vector<std::int64_t>>());
-  }
-  return Inception(std::move(weights), "formula", {.protocol = InceptionProtocol::kPytorchFid});
+  return Inception(InceptionFormulaWeights(), "formula", {.protocol = InceptionProtocol::kPytorchFid});
 }
 
 struct Seconds {

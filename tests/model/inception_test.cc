@@ -4,7 +4,6 @@
 #include <c10/core/InferenceMode.h>
 #include <gmock/gmock.h>
 
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "lcsc/base/error.h"
@@ -27,20 +26,8 @@ double RelativeError(const at::Tensor& found, const at::Tensor& expected) {
   return ((found - expected).norm() / expected.norm()).item<double>();
 }
 
-const nlohmann::json& Formula() {
-  static const nlohmann::json json = nlohmann::json::parse(std::ifstream(Data("inception.formula.json")));
-  return json;
-}
-
-// Made once: 24 million numbers.
 const NamedTensors& FormulaWeights() {
-  static const NamedTensors weights = [] {
-    NamedTensors tensors;
-    for (const auto& [name, entry] : Formula().items()) {
-      tensors[name] = FormulaTensor(name, entry["shape"].get<std::vector<std::int64_t>>());
-    }
-    return tensors;
-  }();
+  static const NamedTensors weights = InceptionFormulaWeights();
   return weights;
 }
 
@@ -63,7 +50,9 @@ at::Tensor RandomImages(at::IntArrayRef shape) {
 
 TEST(FormulaWeights, AreThoseThatTheFixtureWasRecordedWith) {
   double worst = 0;
-  for (const auto& [name, entry] : Formula().items()) {
+  const nlohmann::json formula = InceptionFormula();
+  EXPECT_EQ(FormulaWeights().size(), formula.size());
+  for (const auto& [name, entry] : formula.items()) {
     const at::Tensor flat = FormulaWeights().at(name).flatten();
     for (std::int64_t i = 0; i < 3; ++i) {
       worst =

@@ -5,6 +5,9 @@
 
 #include <cmath>
 #include <cstdint>
+#include <fstream>
+#include <map>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -44,6 +47,21 @@ inline at::Tensor FormulaTensor(const std::string& name, const std::vector<std::
     values[i] = static_cast<float>(shift + scale * u);
   }
   return tensor;
+}
+
+// The FID Inception's tensors and their first values, as they were recorded: {name: {"shape", "first"}}.
+inline nlohmann::json InceptionFormula() {
+  return nlohmann::json::parse(std::ifstream(LCSC_SOURCE_DIR "/tests/data/inception.formula.json"));
+}
+
+// Its weights: 24 million numbers.
+inline std::map<std::string, at::Tensor> InceptionFormulaWeights() {
+  const nlohmann::json formula = InceptionFormula();
+  std::map<std::string, at::Tensor> weights;
+  for (const auto& [name, entry] : formula.items()) {
+    weights[name] = FormulaTensor(name, entry["shape"].get<std::vector<std::int64_t>>());
+  }
+  return weights;
 }
 
 }  // namespace lcsc
