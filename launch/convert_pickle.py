@@ -120,6 +120,8 @@ def tensors_of(state, strip, path):
     for name, tensor in items.items():
         if not isinstance(tensor, torch.Tensor):
             continue
+        if not isinstance(name, str):
+            raise ConversionError(f"{path}: expected names of tensors as text, found {name!r}")
         if tensor.dtype not in TYPES:
             raise ConversionError(f"{path}: tensor {name}: expected a real or integer type, found {tensor.dtype}")
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
@@ -221,7 +223,12 @@ def read_network(path):
     return network
 
 
-def convert(path, options, network):
+def target_of(path, options):
+    stem = os.path.splitext(os.path.basename(path))[0]
+    return os.path.join(options.output or os.path.dirname(path), stem + ".safetensors")
+
+
+def convert(path, target, options, network):
     content = load(path)
     state = select(content, options.key, path)
     tensors = tensors_of(state, options.strip, path)
@@ -231,8 +238,6 @@ def convert(path, options, network):
     metadata = {"step": str(step_of(content, path, options.step))}
     if config:
         metadata["config"] = json.dumps(config)
-    stem = os.path.splitext(os.path.basename(path))[0]
-    target = os.path.join(options.output or os.path.dirname(path), stem + ".safetensors")
     write_safetensors(target, tensors, metadata)
     known = "with its network" if config else "without a network: give it to lcsc with --network FILE"
     print(f"{path} -> {target}: step {metadata['step']}, {len(tensors)} tensors, {known}")
@@ -253,8 +258,13 @@ def main():
         network = read_network(options.network) if options.network else None
         if options.output:
             os.makedirs(options.output, exist_ok=True)
+        targets = set()
         for path in options.files:
-            convert(path, options, network)
+            target = target_of(path, options)
+            if target in targets:
+                raise ConversionError(f"{path}: {target} was written from another file; convert it into another folder")
+            targets.add(target)
+            convert(path, target, options, network)
     except ConversionError as error:
         print(f"convert_pickle: error: {error}", file=sys.stderr)
         return 2

@@ -49,7 +49,7 @@ class EvaluateCommand : public Command {
     ImageSet images;
     AgreeOnSetUp(world, [&] {
       if (weights_.weights.empty()) {
-        images = ReadImageSet(images_);
+        images = ReadImageSet(images_, weights_.key);
         file_.evaluation.num_samples = images.images.size(0);
       } else {
         network = weights_.Load();

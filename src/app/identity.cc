@@ -7,6 +7,7 @@
 namespace lcsc {
 namespace {
 
+constexpr const char* kDigestOf = "digest of ";
 constexpr const char* kTrajectoryDigestKey = "digest of evaluation.trajectory";
 
 RunIdentity IdentityOptions(const OptionSet& set, const std::string& prefix) {
@@ -20,7 +21,7 @@ RunIdentity IdentityOptions(const OptionSet& set, const std::string& prefix) {
 RunIdentity WithDigests(RunIdentity identity, const EvaluationOptions& options, const Trajectory& trajectory) {
   identity[kTrajectoryDigestKey] = trajectory.Digest();
   const auto add_file = [&identity](const std::string& what, const std::filesystem::path& file) {
-    if (!file.empty()) identity["digest of " + what] = DigestOfFile(file);
+    if (!file.empty()) identity[kDigestOf + what] = DigestOfFile(file);
   };
   add_file("evaluation.extractor", options.extractor);
   add_file("evaluation.reference", options.reference);
@@ -49,9 +50,10 @@ void CheckSearchedTrajectory(const RunIdentity& run, const Trajectory& trajector
 }
 
 void CheckSameScores(const RunIdentity& run, const RunIdentity& present, const std::string& folder) {
+  // Options of the search alone are not in `present`; a file that only one side has is a difference.
   RunIdentity shared;
-  for (const auto& [key, value] : present) {
-    if (run.contains(key)) shared[key] = run.at(key);
+  for (const auto& [key, value] : run) {
+    if (present.contains(key) || key.starts_with(kDigestOf)) shared[key] = value;
   }
   CheckSameIdentity(shared, present, folder);
 }

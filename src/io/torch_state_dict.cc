@@ -124,11 +124,10 @@ TorchStateDict SelectStateDict(const PickleTree& tree, const StateDictRequest& r
   if (tree.As<PickleDict>(selected) == nullptr) RefuseKey(tree, request, "something else");
   TorchStateDict state;
   std::set<std::string> names;
+  Finder below(tree);  // one for all values, so that shared ones are visited once
   for (const auto& [key, value] : tree.As<PickleDict>(selected)->items) {
     if (!IsTensor(tree, value)) {
-      Finder below(tree);
       below.Visit(value, "", 1);
-      if (!std::move(below).Sorted().empty()) RefuseKey(tree, request, "dicts of tensors inside it");
       continue;
     }
     const auto* const name = tree.As<std::string>(key);
@@ -136,6 +135,7 @@ TorchStateDict SelectStateDict(const PickleTree& tree, const StateDictRequest& r
     if (!names.insert(*name).second) throw InputError("{}: tensor \"{}\" stands twice", request.path, *name);
     state.tensors.push_back(ParseTensor(tree, value, {*name, request.path}));
   }
+  if (!std::move(below).Sorted().empty()) RefuseKey(tree, request, "dicts of tensors inside it");
   if (state.tensors.empty()) RefuseKey(tree, request, "no tensor in it");
   std::ranges::sort(state.tensors, {}, [](const StoredTensor& tensor) { return tensor.entry.name; });
   for (const PickleId id : *way) {

@@ -20,11 +20,11 @@ at::Tensor SampleFrom(Denoiser& network, const SamplerOptions& options, const No
     case SamplerKind::kConsistency:
       return SampleConsistency(clamped, options, noise);
     case SamplerKind::kKarrasEuler:
-      return SampleEuler(clamped, options, noise).clamp(-1, 1);
+      return ClampFinite(SampleEuler(clamped, options, noise));
     case SamplerKind::kKarrasHeun:
-      return SampleHeun(clamped, options, noise, at::kFloat).clamp(-1, 1);
+      return ClampFinite(SampleHeun(clamped, options, noise, at::kFloat));
     case SamplerKind::kKarrasAncestral:
-      return SampleAncestral(clamped, options, noise).clamp(-1, 1);
+      return ClampFinite(SampleAncestral(clamped, options, noise));
     case SamplerKind::kEdmHeun:
       return SampleHeun(edm, options, noise, at::kDouble);
     case SamplerKind::kDdim:

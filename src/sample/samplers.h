@@ -11,6 +11,9 @@
 namespace lcsc {
 
 // The network as a sampler sees it: a state of any type and one noise level for the whole batch.
+// [-1, 1]; what is infinite becomes NaN and not white or black, so that a network that overflows is found out.
+inline at::Tensor ClampFinite(const at::Tensor& images) { return images.clamp(-1, 1).add(images * 0); }
+
 class BatchDenoiser {
  public:
   struct Options {
@@ -24,7 +27,7 @@ class BatchDenoiser {
   at::Tensor operator()(const at::Tensor& x, double sigma) const {
     const at::Tensor level = at::full({1}, sigma, x.options().dtype(options_.level_type));
     const at::Tensor denoised = network_.Denoise(x.to(at::kFloat), level, conditioning_);
-    return options_.clamp ? denoised.clamp(-1, 1) : denoised;
+    return options_.clamp ? ClampFinite(denoised) : denoised;
   }
   const NoiseSchedule& schedule() const { return network_.schedule(); }
 

@@ -6,6 +6,7 @@ namespace lcsc {
 namespace {
 
 constexpr const char* kLabels = "labels";
+constexpr const char* kClassLabels = "class_labels";
 
 void CheckTensor(const std::string& file, const std::string& name, const at::Tensor& tensor) {
   if (tensor.dim() == 0 || tensor.size(0) == 0) {
@@ -31,7 +32,12 @@ ConditioningSource::ConditioningSource(const std::filesystem::path& file) : file
                        tensors_.begin()->first, tensor.size(0), name);
     }
   }
-  if (const auto labels = tensors_.extract(kLabels)) labels_ = labels.mapped();
+  for (const char* name : {kLabels, kClassLabels}) {
+    const auto labels = tensors_.extract(name);
+    if (!labels) continue;
+    if (labels_.defined()) throw InputError("{}: found both {} and {}; keep one of them", file_, kLabels, kClassLabels);
+    labels_ = labels.mapped();
+  }
 }
 
 at::Tensor ConditioningSource::Labels(const at::Tensor& rows, std::int64_t label_dim) const {

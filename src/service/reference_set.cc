@@ -27,6 +27,11 @@ ReferenceSet::ReferenceSet(const EvaluationOptions& options, const MetricSet& me
     }
     features_ = file.Read(key);
     CheckDim(path, features_.size(1));
+    const std::int64_t fewest = metrics_.contains(Metric::kPrecisionRecall) ? 4 : 2;  // the third neighbour of a point
+    if (features_.size(0) < fewest) {
+      throw MetricError("evaluation.reference {}: expected features of at least {} images, found {}", path, fewest,
+                        features_.size(0));
+    }
   }
   if (!metrics_.contains(Metric::kFid)) return;
   if (file.HasStatistics()) {

@@ -115,13 +115,18 @@ Measurement Scorer::MeasureNetwork(Denoiser& network, const StageSeconds& second
   Tally tally = EmptyTally();
   for (const SampleRange range : OwnBatches(options_, group_)) {
     auto start = std::chrono::steady_clock::now();
-    const at::Tensor images = source_.Draw(network, range);
-    stages.sample += SecondsSince(start);
-    tally.is_finite = images.defined();
-    if (!tally.is_finite) break;
-    start = std::chrono::steady_clock::now();
-    Add(images, image_scorer_ ? source_.ConditioningOf(range, network.label_dim()) : Conditioning(), tally);
-    stages.features += SecondsSince(start);
+    // CheckFits has called everything once. What a user's module refuses now it refuses because of this candidate.
+    try {
+      const at::Tensor images = source_.Draw(network, range);
+      stages.sample += SecondsSince(start);
+      if (!images.defined()) throw MetricError("non-finite images");
+      start = std::chrono::steady_clock::now();
+      Add(images, image_scorer_ ? source_.ConditioningOf(range, network.label_dim()) : Conditioning(), tally);
+      stages.features += SecondsSince(start);
+    } catch (const std::exception& error) {
+      tally.failure = FirstLine(error);
+      break;
+    }
   }
   return Finish(tally, options_.num_samples, stages);
 }
@@ -139,7 +144,7 @@ Measurement Scorer::MeasureImages(const at::Tensor& images) {
 }
 
 // All ranks learn of it, so that none waits in a gather for rows that will not come.
-bool Scorer::AllFinite(bool own) {
+bool Scorer::AllDone(bool own) {
   std::vector<float> flags(static_cast<std::size_t>(group_.group_size()));
   flags[static_cast<std::size_t>(group_.group_rank())] = own ? 1 : 0;
   group_.AllGather(flags, SplitEvenly(group_.group_size(), group_.group_size()));
@@ -163,14 +168,17 @@ Measured Scorer::Gather(Tally& tally, std::int64_t num_samples) {
 Measurement Scorer::Finish(Tally& tally, std::int64_t num_samples, StageSeconds seconds) {
   Measurement measurement;
   auto start = std::chrono::steady_clock::now();
-  const bool all_finite = AllFinite(tally.is_finite);
+  const bool all_done = AllDone(tally.failure.empty());
   Measured measured;
-  if (all_finite) measured = Gather(tally, num_samples);
+  if (all_done) measured = Gather(tally, num_samples);
   seconds.reduce = SecondsSince(start);
   if (!group_.IsLeader()) return measurement;
   start = std::chrono::steady_clock::now();
   try {
-    if (!all_finite) throw MetricError("non-finite images");
+    if (!all_done) {
+      throw MetricError("{}",
+                        tally.failure.empty() ? "a rank of the group could not finish its samples" : tally.failure);
+    }
     measurement.values = reference_->Compare(measured);
     if (measured.scores.defined()) measurement.image_scores = measured.scores.squeeze(1);
   } catch (const std::exception& error) {

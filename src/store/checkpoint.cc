@@ -9,6 +9,7 @@
 #include <regex>
 
 #include "finite.h"
+#include "lcsc/base/digest.h"
 #include "lcsc/base/error.h"
 
 namespace lcsc {
@@ -55,7 +56,8 @@ std::int64_t StepOf(const TensorFile& file) {
   const std::optional<std::int64_t> step = ParseInteger(text);
   if (!step) {
     throw InputError(
-        "{}: expected the training step as an integer in __metadata__.{} or in the file's or the folder's name, found \"{}\"",
+        "{}: expected the training step as an integer in __metadata__.{} or in the file's or the folder's name, found "
+        "\"{}\"",
         file.path().string(), kStepKey, in_metadata ? text : file.path().stem().string());
   }
   return *step;
@@ -77,13 +79,18 @@ void CheckFinite(const TensorFile& file, const TensorEntry& entry, const at::Ten
 
 }  // namespace
 
+std::string SourceDigest(const Checkpoint& checkpoint) {
+  const std::string file = DigestOfFile(checkpoint.file->path());
+  return checkpoint.key.empty() ? file : fmt::format("{} {}", file, checkpoint.key);
+}
+
 std::vector<Checkpoint> FindCheckpoints(const std::string& glob, const TensorFileOptions& options) {
   std::vector<Checkpoint> checkpoints;
   for (const fs::path& path : MatchingFiles(glob)) {
     auto file = OpenTensorFile(path, options);
     file->Close();
     const std::int64_t step = StepOf(*file);
-    checkpoints.push_back({step, std::move(file)});
+    checkpoints.push_back({step, std::move(file), options.key});
   }
   std::ranges::sort(checkpoints, {}, &Checkpoint::step);
   const auto equal = std::ranges::adjacent_find(checkpoints, {}, &Checkpoint::step);

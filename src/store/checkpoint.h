@@ -15,7 +15,11 @@ namespace lcsc {
 struct Checkpoint {
   std::int64_t step;
   std::unique_ptr<TensorFile> file;  // closed; its header is read, tensors when asked for
+  std::string key;                   // of the dict inside a nested file
 };
+
+// Names what was packed: the file's digest, and the key where there is one, for "ema" and "model" of one file differ.
+std::string SourceDigest(const Checkpoint& checkpoint);
 
 // The files that match the glob, of any format, by ascending step: the one in the file (`__metadata__.step`, or a
 // nested torch.save file's "step"), or else the last integer of the file's stem. Throws InputError: no match,

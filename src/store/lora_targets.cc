@@ -21,8 +21,13 @@ class WeightIndex {
  public:
   explicit WeightIndex(const TensorFile& base_model) {
     constexpr std::string_view kWeight = ".weight";
+    constexpr std::size_t kLongestName = 4096;
     for (const TensorEntry& entry : base_model.entries()) {
       if (!entry.name.ends_with(kWeight)) continue;
+      if (entry.name.size() > kLongestName) {  // every end of it is kept
+        throw InputError("{}: a tensor's name has {} characters; expected at most {}", base_model.path().string(),
+                         entry.name.size(), kLongestName);
+      }
       const std::string module = entry.name.substr(0, entry.name.size() - kWeight.size());
       for (std::size_t begin = 0;;) {
         const std::string end = module.substr(begin);

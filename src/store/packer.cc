@@ -6,7 +6,6 @@
 
 #include "checkpoint.h"
 #include "lcsc/base/atomic_file.h"
-#include "lcsc/base/digest.h"
 #include "lcsc/base/error.h"
 #include "lcsc/base/stop_signal.h"
 #include "lora_layers.h"
@@ -125,10 +124,10 @@ std::int64_t SkipPacked(const Trajectory& packed, const PackTeam& team, std::vec
     }
     if (index++ % static_cast<std::size_t>(team.world_size) != static_cast<std::size_t>(team.world_rank)) return true;
     const CheckpointSource& source = packed.sources[static_cast<std::size_t>(step - packed.steps.begin())];
-    const std::string digest = DigestOfFile(checkpoint.file->path());
+    const std::string digest = SourceDigest(checkpoint);
     if (digest != source.digest) {
       throw InputError(
-          "{}: step {} was packed from {} with digest {}, found {}: the checkpoint changed; pack all into a "
+          "{}: step {} was packed from {} with digest {}, found {}: the checkpoint or the key changed; pack all into a "
           "new folder",
           path, checkpoint.step, source.file_name, source.digest, digest);
     }

@@ -167,7 +167,7 @@ void SegmentPacker::WriteRows(const fs::path& path, Unit& unit, FileDigests& dig
     }
     checkpoint.file->Close();
     // Right behind the first read, while the system still has the file in memory.
-    if (shard.parameters.begin == 0) digests[i] = DigestOfFile(checkpoint.file->path());
+    if (shard.parameters.begin == 0) digests[i] = SourceDigest(checkpoint);
     ShowProgress(FileBytes(trajectory_.table, shard.parameters), checkpoint.step);
   }
   root.Flush();

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include <cmath>
 
 #include "lcsc/base/error.h"
@@ -72,6 +74,19 @@ TEST(ConsistencySampler, ClampsEveryDenoisedImage) {
   const SamplerOptions options{.sigma_max = 0.1};
   const at::Tensor images = Sample(network, options, [](std::uint32_t) { return at::full({1, 1, 2, 2}, 1e3); }, {});
   EXPECT_TRUE(at::equal(images, at::ones({1, 1, 2, 2})));
+}
+
+TEST(ConsistencySampler, DoesNotTakeInfinityForWhite) {
+  GaussianDenoiser network;
+  const float infinity = std::numeric_limits<float>::infinity();
+  for (const SamplerKind kind : {SamplerKind::kConsistency, SamplerKind::kKarrasEuler, SamplerKind::kKarrasHeun}) {
+    const at::Tensor images = Sample(network, {.kind = kind, .steps = 2},
+                                     [&](std::uint32_t) {
+                                       return at::full({1, 1, 2, 2}, infinity);
+                                     },
+                                     {});
+    EXPECT_FALSE(at::isfinite(images).any().item<bool>());
+  }
 }
 
 class HeunSampler : public testing::TestWithParam<SamplerKind> {};

@@ -48,6 +48,8 @@ TEST_F(ConditioningSourceTest, LabelsOfTheFileTakeThePlaceOfTheDefault) {
   const at::Tensor expected = at::one_hot(Whole({1, 2, 2, 1}), 3).to(at::kFloat);
   const Conditioning classes = Source({{"labels", Whole({2, 1, 2})}}).Of({1, 5}, 3);
   EXPECT_TRUE(classes.labels.equal(expected));
+  EXPECT_TRUE(Source({{"class_labels", Whole({2, 1, 2})}}).Of({1, 5}, 3).labels.equal(expected));
+  EXPECT_THAT(Refusal({{"labels", Whole({2, 1})}, {"class_labels", Whole({2, 1})}}), HasSubstr("both"));
   EXPECT_TRUE(classes.tensors.empty());
   const at::Tensor one_hot = at::one_hot(Whole({2, 1, 2}), 3).to(at::kFloat);
   EXPECT_TRUE(Source({{"labels", one_hot}}).Of({1, 5}, 3).labels.equal(expected));

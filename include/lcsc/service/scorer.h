@@ -62,12 +62,12 @@ class Scorer {
   struct Tally {
     std::optional<FeatureStatistics> statistics;
     std::vector<at::Tensor> features, logits, scores;
-    bool is_finite = true;  // its images
+    std::string failure;  // why this rank could not finish its samples
   };
 
   Tally EmptyTally() const;
   void Add(const at::Tensor& images, const Conditioning& conditioning, Tally& tally);
-  bool AllFinite(bool own);
+  bool AllDone(bool own);
   Measured Gather(Tally& tally, std::int64_t num_samples);
   Measurement Finish(Tally& tally, std::int64_t num_samples, StageSeconds seconds);
   Outcome OutcomeOf(const Measurement& measurement) const;
