@@ -202,8 +202,9 @@ std::optional<LoraDescription> DescribeLora(const LoraSource& source, const Traj
   lora.adapter_config = packed.lora ? packed.lora->adapter_config : ReadAdapterConfig(first);
   lora.layers = packed.lora ? packed.lora->layers : MatchLoraLayers(first, *base_model, source.alpha);
   const std::string expected_from = packed.lora ? packed.folder.string() : first.path().string();
-  for (const auto& [step, file] : checkpoints) {
-    CheckSameLayers(lora.layers, expected_from, MatchLoraLayers(*file, *base_model, source.alpha), *file);
+  for (const Checkpoint& checkpoint : checkpoints) {
+    const TensorFile& file = *checkpoint.file;
+    CheckSameLayers(lora.layers, expected_from, MatchLoraLayers(file, *base_model, source.alpha), file);
   }
   return lora;
 }
