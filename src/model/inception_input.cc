@@ -57,6 +57,14 @@ void BlendRows(const Plane& plane, const Tap& tap, const Scaling& scaling, float
   }
 }
 
+// The same along the row; every third value of `out` is one colour's.
+void BlendColumns(const float* row, const Taps& columns, float* out) {
+  for (std::size_t x = 0; x < columns.size(); ++x) {
+    const float low = row[columns[x].low], high = row[columns[x].high];
+    out[x * kColours] = low + (high - low) * columns[x].fraction;
+  }
+}
+
 }  // namespace
 
 at::Tensor InceptionInput(const at::Tensor& images, InceptionProtocol protocol) {
@@ -71,17 +79,11 @@ at::Tensor InceptionInput(const at::Tensor& images, InceptionProtocol protocol) 
   at::parallel_for(0, count * kInceptionSide, /*grain_size=*/32, [&](std::int64_t begin, std::int64_t end) {
     std::vector<float> row(static_cast<std::size_t>(width));
     for (std::int64_t line = begin; line < end; ++line) {
-      const std::int64_t image = line / kInceptionSide;
-      float* const out_line = out + line * kInceptionSide * kColours;
+      const Tap& tap = rows[static_cast<std::size_t>(line % kInceptionSide)];
       for (std::int64_t colour = 0; colour < kColours; ++colour) {
-        const std::int64_t plane = image * colours + std::min(colour, colours - 1);
-        BlendRows({pixels + plane * height * width, width}, rows[static_cast<std::size_t>(line % kInceptionSide)],
-                  scaling, row.data());
-        for (std::size_t x = 0; x < columns.size(); ++x) {
-          const float low = row[static_cast<std::size_t>(columns[x].low)];
-          const float high = row[static_cast<std::size_t>(columns[x].high)];
-          out_line[static_cast<std::int64_t>(x) * kColours + colour] = low + (high - low) * columns[x].fraction;
-        }
+        const std::int64_t plane = line / kInceptionSide * colours + std::min(colour, colours - 1);
+        BlendRows({pixels + plane * height * width, width}, tap, scaling, row.data());
+        BlendColumns(row.data(), columns, out + line * kInceptionSide * kColours + colour);
       }
     }
   });

@@ -117,7 +117,7 @@ TEST_F(FeaturesTest, ReadsWeightsThatTorchSaved) {
       "import sys, torch; sys.path.insert(0, '" LCSC_SOURCE_DIR
       "/tests/bench'); "
       "import inception_pytorch; torch.save(inception_pytorch.make_network().state_dict(), sys.argv[1])";
-  const CommandResult saved = RunCommand({"/usr/bin/python3", "-c", script, Path("inception.pth")});
+  const CommandResult saved = RunCommand({"/usr/bin/python3", "-B", "-c", script, Path("inception.pth")});
   ASSERT_EQ(saved.exit_code, 0) << saved.err;
   const auto found = Features(With("auto", Path("inception.pth"), Path("32.npz")));
   EXPECT_LT(RelativeError(found.at("features"), recorded_.at("tf1_resize.features_32")), 1e-5);
