@@ -14,6 +14,8 @@
 namespace lcsc {
 namespace {
 
+constexpr const char* kNonFiniteImages = "non-finite images";
+
 double SecondsSince(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
@@ -119,7 +121,7 @@ Measurement Scorer::MeasureNetwork(Denoiser& network, const StageSeconds& second
     try {
       const at::Tensor images = source_.Draw(network, range);
       stages.sample += SecondsSince(start);
-      if (!images.defined()) throw MetricError("non-finite images");
+      if (!images.defined()) throw MetricError("{}", kNonFiniteImages);
       start = std::chrono::steady_clock::now();
       Add(images, image_scorer_ ? source_.ConditioningOf(range, network.label_dim()) : Conditioning(), tally);
       stages.features += SecondsSince(start);
@@ -144,11 +146,15 @@ Measurement Scorer::MeasureImages(const at::Tensor& images) {
 }
 
 // All ranks learn of it, so that none waits in a gather for rows that will not come.
-bool Scorer::AllDone(bool own) {
-  std::vector<float> flags(static_cast<std::size_t>(group_.group_size()));
-  flags[static_cast<std::size_t>(group_.group_rank())] = own ? 1 : 0;
-  group_.AllGather(flags, SplitEvenly(group_.group_size(), group_.group_size()));
-  return std::ranges::count(flags, 1.0f) == group_.group_size();
+std::string Scorer::FailureOfAny(const std::string& own) {
+  constexpr float kDone = 0, kNonFinite = 1, kRefused = 2;
+  std::vector<float> states(static_cast<std::size_t>(group_.group_size()));
+  states[static_cast<std::size_t>(group_.group_rank())] =
+      own.empty() ? kDone : (own == kNonFiniteImages ? kNonFinite : kRefused);
+  group_.AllGather(states, SplitEvenly(group_.group_size(), group_.group_size()));
+  const float worst = *std::ranges::max_element(states);
+  if (!own.empty() || worst == kDone) return own;
+  return worst == kNonFinite ? kNonFiniteImages : "a module refused its input on another rank of the group";
 }
 
 Measured Scorer::Gather(Tally& tally, std::int64_t num_samples) {
@@ -168,17 +174,14 @@ Measured Scorer::Gather(Tally& tally, std::int64_t num_samples) {
 Measurement Scorer::Finish(Tally& tally, std::int64_t num_samples, StageSeconds seconds) {
   Measurement measurement;
   auto start = std::chrono::steady_clock::now();
-  const bool all_done = AllDone(tally.failure.empty());
+  const std::string failure = FailureOfAny(tally.failure);
   Measured measured;
-  if (all_done) measured = Gather(tally, num_samples);
+  if (failure.empty()) measured = Gather(tally, num_samples);
   seconds.reduce = SecondsSince(start);
   if (!group_.IsLeader()) return measurement;
   start = std::chrono::steady_clock::now();
   try {
-    if (!all_done) {
-      throw MetricError("{}",
-                        tally.failure.empty() ? "a rank of the group could not finish its samples" : tally.failure);
-    }
+    if (!failure.empty()) throw MetricError("{}", failure);
     measurement.values = reference_->Compare(measured);
     if (measured.scores.defined()) measurement.image_scores = measured.scores.squeeze(1);
   } catch (const std::exception& error) {

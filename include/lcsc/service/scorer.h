@@ -67,7 +67,8 @@ class Scorer {
 
   Tally EmptyTally() const;
   void Add(const at::Tensor& images, const Conditioning& conditioning, Tally& tally);
-  bool AllDone(bool own);
+  // Why a rank of the group could not finish its samples, its own reason first; "" when all could.
+  std::string FailureOfAny(const std::string& own);
   Measured Gather(Tally& tally, std::int64_t num_samples);
   Measurement Finish(Tally& tally, std::int64_t num_samples, StageSeconds seconds);
   Outcome OutcomeOf(const Measurement& measurement) const;
