@@ -2,6 +2,7 @@
 // those of the process around it.
 #include <charconv>
 #include <sstream>
+#include <string_view>
 
 #include "denoiser_families.h"
 #include "lcsc/base/error.h"
@@ -11,16 +12,20 @@
 namespace lcsc {
 namespace {
 
+std::string_view Trimmed(std::string_view word) {
+  const std::size_t begin = word.find_first_not_of(' ');
+  return begin == std::string_view::npos ? "" : word.substr(begin, word.find_last_not_of(' ') + 1 - begin);
+}
+
 // "32,16,8", as the training scripts write lists.
 std::vector<double> ParseNumbers(const std::string& key, const std::string& text) {
   std::vector<double> numbers;
   std::istringstream words(text);
   for (std::string word; std::getline(words, word, ',');) {
-    const std::size_t begin = word.find_first_not_of(' ');
+    const std::string_view digits = Trimmed(word);
     double number = 0;
-    const char* end = word.data() + word.find_last_not_of(' ') + 1;
-    const auto [stop, error] = begin == std::string::npos ? std::from_chars_result{nullptr, std::errc::invalid_argument}
-                                                          : std::from_chars(word.data() + begin, end, number);
+    const char* const end = digits.data() + digits.size();
+    const auto [stop, error] = std::from_chars(digits.data(), end, number);
     if (error != std::errc() || stop != end || !(number > 0 && number < 65536)) {
       throw ConfigError("network JSON: \"{}\" is \"{}\"; expected numbers with commas in between", key, text);
     }

@@ -85,6 +85,8 @@ TEST(MakeDenoiser, RefusesWhatEachCodeBaseDoesNotKnow) {
   EXPECT_THAT(refusal(SmallAdm(), "attention_resolutions", "4;2"), HasSubstr("4;2"));
   EXPECT_THAT(refusal(SmallAdm(), "attention_resolutions", "3"), HasSubstr("divisors of image_size 4"));
   EXPECT_EQ(refusal(SmallAdm(), "attention_resolutions", "32,4"), "");
+  EXPECT_EQ(refusal(SmallAdm(), "attention_resolutions", " 32 , 4 "), "");
+  EXPECT_THAT(refusal(SmallAdm(), "channel_mult", "1,,1"), HasSubstr("1,,1"));
   EXPECT_THAT(refusal(SmallAdm(), "attention_resolutions", nullptr), HasSubstr("attention_resolutions"));
   EXPECT_THAT(refusal(SmallAdm(), "num_heads", 5), AllOf(HasSubstr("32 channels"), HasSubstr("5 heads")));
   EXPECT_THAT(refusal(SmallAdm(), "num_head_channels", 24), HasSubstr("num_head_channels 24"));
