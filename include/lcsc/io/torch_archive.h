@@ -38,8 +38,8 @@ class TorchArchive : public TensorFile {
   std::unique_ptr<TorchStorages> storages_;
 };
 
-// Publishes the tensors as torch.save(OrderedDict) does, atomically: torch.load gives a dict of these names, in ascending
-// order. Throws InputError for a type that is not read either, IoError.
+// Publishes the tensors as torch.save(OrderedDict) does, atomically: torch.load gives a dict of these names, in
+// ascending order. Throws InputError for a type that is not read either, IoError.
 void WriteTorchArchive(const std::filesystem::path& path, const NamedTensors& tensors);
 
 // Whether the file is one that torch.save wrote, by its first bytes.
