@@ -38,14 +38,13 @@ void CheckFeatures(const at::Tensor& features, const FeatureDemand& demand) {
   CheckFinite(features, demand.what);
 }
 
-void CheckFeaturePair(const at::Tensor& generated, const at::Tensor& reference, std::int64_t min_rows) {
-  CheckFeatures(generated, {"generated features", min_rows});
-  CheckFeatures(reference, {"reference features", min_rows});
-  if (generated.size(1) != reference.size(1)) {
+void CheckGenerated(const at::Tensor& generated, const GeneratedDemand& demand) {
+  CheckFeatures(generated, {"generated features", demand.min_rows});
+  if (generated.size(1) != demand.reference_dim) {
     throw MetricError(
         "the generated images have {} features, the reference has {}; use the extractor that the reference was made "
         "with",
-        generated.size(1), reference.size(1));
+        generated.size(1), demand.reference_dim);
   }
 }
 

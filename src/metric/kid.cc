@@ -14,6 +14,7 @@ namespace {
 
 // Rows of each side whose kernels are in memory together: 8 MiB of them.
 constexpr std::int64_t kBlockRows = 1024;
+constexpr std::int64_t kMinRows = 2;  // of each side: the estimate is over pairs
 
 at::Tensor Block(const at::Tensor& features, std::int64_t begin) {
   return features.slice(0, begin, std::min(begin + kBlockRows, features.size(0))).to(at::kDouble);
@@ -59,25 +60,35 @@ at::Tensor DrawRows(const at::Tensor& features, std::int64_t count, RandomStream
                                at::tensor(at::ArrayRef<std::int64_t>(order.data(), static_cast<std::size_t>(count))));
 }
 
-// eq. 4 without the checks of its input.
-double UnbiasedEstimate(const at::Tensor& generated, const at::Tensor& reference) {
-  const double n = static_cast<double>(generated.size(0)), m = static_cast<double>(reference.size(0));
-  const double estimate = SumOfKernelsOfPairs(generated) / (n * (n - 1)) +
-                          SumOfKernelsOfPairs(reference) / (m * (m - 1)) -
-                          2 * SumOfKernels(generated, reference) / (n * m);
+double MeanKernelOfPairs(const at::Tensor& x) {
+  const double n = static_cast<double>(x.size(0));
+  return SumOfKernelsOfPairs(x) / (n * (n - 1));
+}
+
+void CheckReference(const at::Tensor& features) { CheckFeatures(features, {"reference features", kMinRows}); }
+
+}  // namespace
+
+KidReference::KidReference(const at::Tensor& features) : features_(features) {
+  CheckReference(features_);
+  mean_kernel_ = MeanKernelOfPairs(features_);
+}
+
+double KidReference::Distance(const at::Tensor& generated) const {
+  CheckGenerated(generated, {kMinRows, features_.size(1)});
+  const double pairs = static_cast<double>(generated.size(0)) * static_cast<double>(features_.size(0));
+  const double estimate = MeanKernelOfPairs(generated) + mean_kernel_ - 2 * SumOfKernels(generated, features_) / pairs;
   if (!std::isfinite(estimate)) throw MetricError("the kernel distance overflows; the features are too large");
   return estimate;
 }
 
-}  // namespace
-
 double KernelInceptionDistance(const at::Tensor& generated, const at::Tensor& reference) {
-  CheckFeaturePair(generated, reference, /*min_rows=*/2);
-  return UnbiasedEstimate(generated, reference);
+  return KidReference(reference).Distance(generated);
 }
 
 MeanStd KernelInceptionDistance(const at::Tensor& generated, const at::Tensor& reference, const KidSubsets& subsets) {
-  CheckFeaturePair(generated, reference, /*min_rows=*/2);
+  CheckReference(reference);
+  CheckGenerated(generated, {kMinRows, reference.size(1)});
   const std::int64_t most = std::min(generated.size(0), reference.size(0));
   if (subsets.num_subsets < 1 || subsets.subset_size < 2 || subsets.subset_size > most) {
     throw MetricError(
@@ -91,7 +102,7 @@ MeanStd KernelInceptionDistance(const at::Tensor& generated, const at::Tensor& r
       const RandomStream::Id id{RandomPurpose::kMetricSubset, subsets.seed, static_cast<std::uint64_t>(i), side};
       return DrawRows(features, subsets.subset_size, RandomStream(id));
     };
-    estimates.push_back(UnbiasedEstimate(draw(generated, 0), draw(reference, 1)));
+    estimates.push_back(KernelInceptionDistance(draw(generated, 0), draw(reference, 1)));
   }
   return MeanStdOf(estimates);
 }

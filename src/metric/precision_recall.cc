@@ -18,8 +18,8 @@ constexpr std::int64_t kBlockRows = 1024;
 // Neighbours kept beyond the k-th: as many may be too close to it for the products' rounding to tell them apart.
 constexpr std::int64_t kSpareNeighbours = 8;
 
-template <typename T>
-double SumOfSquaredDifferences(const T* x, const T* y, std::int64_t dim) {
+template <typename X, typename Y>
+double SumOfSquaredDifferences(const X* x, const Y* y, std::int64_t dim) {
   double sum = 0;
   for (std::int64_t i = 0; i < dim; ++i) {
     const double difference = static_cast<double>(x[i]) - static_cast<double>(y[i]);
@@ -31,10 +31,9 @@ double SumOfSquaredDifferences(const T* x, const T* y, std::int64_t dim) {
 // A set of points, as they are and as blocks for matrix products.
 class Points {
  public:
-  // `type`: kFloat or kDouble, one that holds the features exactly. Moving both sets by the same centre keeps the
-  // products' rounding small when all points are far from 0.
-  Points(const at::Tensor& features, at::ScalarType type, const at::Tensor& center)
-      : exact_(features.to(type).contiguous()),
+  // Moving both sets by the same centre keeps the products' rounding small when all points are far from 0.
+  Points(const at::Tensor& features, const at::Tensor& center)
+      : exact_(features.to(features.scalar_type() == at::kDouble ? at::kDouble : at::kFloat).contiguous()),
         center_(center),
         squared_norms_(at::empty({features.size(0)}, at::kDouble)) {
     for (std::int64_t begin = 0; begin < size(); begin += kBlockRows) {
@@ -57,10 +56,9 @@ class Points {
 
   // Difference by difference: symmetric, and 0 exactly for equal points.
   double SquaredDistance(std::int64_t i, const Points& other, std::int64_t j) const {
-    const std::int64_t d = dim();
-    return exact_.scalar_type() == at::kFloat
-               ? SumOfSquaredDifferences(exact_.data_ptr<float>() + i * d, other.exact_.data_ptr<float>() + j * d, d)
-               : SumOfSquaredDifferences(exact_.data_ptr<double>() + i * d, other.exact_.data_ptr<double>() + j * d, d);
+    return WithRow(i, [&](const auto* x) {
+      return other.WithRow(j, [&](const auto* y) { return SumOfSquaredDifferences(x, y, dim()); });
+    });
   }
 
   // How far |x|^2 + |y|^2 - 2 x.y and the sum of squared differences can lie apart, for norms that add up to this: the
@@ -70,7 +68,14 @@ class Points {
   }
 
  private:
-  at::Tensor exact_, center_, squared_norms_;
+  template <typename Visit>
+  double WithRow(std::int64_t i, const Visit& visit) const {
+    return exact_.scalar_type() == at::kFloat ? visit(exact_.data_ptr<float>() + i * dim())
+                                              : visit(exact_.data_ptr<double>() + i * dim());
+  }
+
+  at::Tensor exact_;  // float32 or float64, which hold every narrower type exactly
+  at::Tensor center_, squared_norms_;
   double largest_squared_norm_ = 0;
 };
 
@@ -212,25 +217,47 @@ class Members {
 
 }  // namespace
 
-PrecisionRecall ImprovedPrecisionRecall(const at::Tensor& generated, const at::Tensor& reference, int k) {
+struct PrecisionRecallReference::Prepared {
+  Prepared(const at::Tensor& features, std::int64_t neighbours)
+      : k(neighbours),
+        center(features.mean(0, /*keepdim=*/false, at::kDouble)),
+        points(features, center),
+        manifold(points, k) {}
+
+  std::int64_t k;
+  at::Tensor center;
+  Points points;
+  Manifold manifold;
+};
+
+PrecisionRecallReference::PrecisionRecallReference(const at::Tensor& features, int k) {
   if (k < 1) throw MetricError("precision and recall: expected a k of at least 1, found {}", k);
-  CheckFeaturePair(generated, reference, /*min_rows=*/k + 1);
-  const bool wide = generated.scalar_type() == at::kDouble || reference.scalar_type() == at::kDouble;
-  const at::ScalarType type = wide ? at::kDouble : at::kFloat;
-  const at::Tensor center = reference.mean(0, /*keepdim=*/false, at::kDouble);
-  const Points real(reference, type, center), made(generated, type, center);
-  const Manifold real_manifold(real, k), made_manifold(made, k);
+  CheckFeatures(features, {"reference features", /*min_rows=*/k + 1});
+  prepared_ = std::make_unique<const Prepared>(features, k);
+}
+
+PrecisionRecallReference::~PrecisionRecallReference() = default;
+
+PrecisionRecall PrecisionRecallReference::Compare(const at::Tensor& generated) const {
+  const Points& real = prepared_->points;
+  CheckGenerated(generated, {prepared_->k + 1, real.dim()});
+  const Points made(generated, prepared_->center);
+  const Manifold made_manifold(made, prepared_->k);
   Members made_in_real(made), real_in_made(real);
   for (std::int64_t i = 0; i < made.size(); i += kBlockRows) {
     const at::Tensor block = made.Block(i);
     for (std::int64_t j = 0; j < real.size(); j += kBlockRows) {
       const Products products{made, real, i, j, block.mm(real.Block(j).t())};
-      made_in_real.Mark(products, real_manifold);
+      made_in_real.Mark(products, prepared_->manifold);
       real_in_made.Mark(products.Transposed(), made_manifold);
     }
   }
   const double precision = made_in_real.Share(), recall = real_in_made.Share();
   return {precision, recall, precision + recall > 0 ? 2 * precision * recall / (precision + recall) : 0};
+}
+
+PrecisionRecall ImprovedPrecisionRecall(const at::Tensor& generated, const at::Tensor& reference, int k) {
+  return PrecisionRecallReference(reference, k).Compare(generated);
 }
 
 }  // namespace lcsc

@@ -3,10 +3,7 @@
 #include <cmath>
 
 #include "lcsc/base/error.h"
-#include "lcsc/metric/feature_file.h"
 #include "lcsc/metric/inception_score.h"
-#include "lcsc/metric/kid.h"
-#include "lcsc/metric/precision_recall.h"
 
 namespace lcsc {
 
@@ -16,22 +13,11 @@ ReferenceSet::ReferenceSet(const EvaluationOptions& options, const MetricSet& me
   const bool needs_features = NeedsReferenceFeatures(metrics_);
   if (!needs_features && !metrics_.contains(Metric::kFid)) return;
   const FeatureFile file(path);
-  if (needs_features || !file.HasStatistics()) {
-    const std::string key = file.DefaultKey();
-    if (key.empty()) {
-      throw InputError(
-          "evaluation.reference {}: expected features of the real images, which all metrics but fid and "
-          "the inception score are computed from, found statistics alone; make it with `lcsc reference "
-          "--keep-features`",
-          path);
-    }
-    features_ = file.Read(key);
-    CheckDim(path, features_.size(1));
-    const std::int64_t fewest = metrics_.contains(Metric::kPrecisionRecall) ? 4 : 2;  // the third neighbour of a point
-    if (features_.size(0) < fewest) {
-      throw MetricError("evaluation.reference {}: expected features of at least {} images, found {}", path, fewest,
-                        features_.size(0));
-    }
+  at::Tensor features;
+  if (needs_features || !file.HasStatistics()) features = ReadFeatures(file);
+  if (metrics_.contains(Metric::kKid)) kid_ = std::make_unique<KidReference>(features);
+  if (metrics_.contains(Metric::kPrecisionRecall)) {
+    precision_recall_ = std::make_unique<PrecisionRecallReference>(features);
   }
   if (!metrics_.contains(Metric::kFid)) return;
   if (file.HasStatistics()) {
@@ -40,9 +26,28 @@ ReferenceSet::ReferenceSet(const EvaluationOptions& options, const MetricSet& me
     frechet_ = std::make_unique<FrechetReference>(statistics);
   } else {
     FeatureStatistics statistics(feature_dim_);
-    statistics.Add(features_);
+    statistics.Add(features);
     frechet_ = std::make_unique<FrechetReference>(GaussianOf(statistics));
   }
+}
+
+at::Tensor ReferenceSet::ReadFeatures(const FeatureFile& file) const {
+  const std::string path = file.path().string(), key = file.DefaultKey();
+  if (key.empty()) {
+    throw InputError(
+        "evaluation.reference {}: expected features of the real images, which all metrics but fid and "
+        "the inception score are computed from, found statistics alone; make it with `lcsc reference "
+        "--keep-features`",
+        path);
+  }
+  at::Tensor features = file.Read(key);
+  CheckDim(path, features.size(1));
+  const std::int64_t fewest = metrics_.contains(Metric::kPrecisionRecall) ? 4 : 2;  // the third neighbour of a point
+  if (features.size(0) < fewest) {
+    throw MetricError("evaluation.reference {}: expected features of at least {} images, found {}", path, fewest,
+                      features.size(0));
+  }
+  return features;
 }
 
 void ReferenceSet::CheckDim(const std::string& path, std::int64_t dim) const {
@@ -59,14 +64,14 @@ MetricValues ReferenceSet::Compare(const Measured& measured) const {
     if (!statistics.IsFinite()) throw MetricError("non-finite images or features");
     values["fid"] = frechet_->Distance(GaussianOf(statistics));
   }
-  if (metrics_.contains(Metric::kKid)) values["kid"] = KernelInceptionDistance(measured.features, features_);
+  if (kid_) values["kid"] = kid_->Distance(measured.features);
   if (metrics_.contains(Metric::kInceptionScore)) {
     const MeanStd score = InceptionScore(measured.logits);
     values["inception_score"] = score.mean;
     values["inception_score_std"] = score.std;
   }
-  if (metrics_.contains(Metric::kPrecisionRecall)) {
-    const PrecisionRecall shares = ImprovedPrecisionRecall(measured.features, features_);
+  if (precision_recall_) {
+    const PrecisionRecall shares = precision_recall_->Compare(measured.features);
     values["precision"] = shares.precision;
     values["recall"] = shares.recall;
     values["f_score"] = shares.f_score;

@@ -5,7 +5,10 @@
 #include <string>
 
 #include "lcsc/config/evaluation_options.h"
+#include "lcsc/metric/feature_file.h"
 #include "lcsc/metric/frechet.h"
+#include "lcsc/metric/kid.h"
+#include "lcsc/metric/precision_recall.h"
 #include "lcsc/service/objective.h"
 
 namespace lcsc {
@@ -27,13 +30,16 @@ class ReferenceSet {
   MetricValues Compare(const Measured& measured) const;
 
  private:
+  at::Tensor ReadFeatures(const FeatureFile& file) const;
   void CheckDim(const std::string& path, std::int64_t dim) const;
 
   MetricSet metrics_;
   std::string extractor_;
   std::int64_t feature_dim_;
+  // What the metrics need, prepared for all candidates.
   std::unique_ptr<FrechetReference> frechet_;
-  at::Tensor features_;
+  std::unique_ptr<KidReference> kid_;
+  std::unique_ptr<PrecisionRecallReference> precision_recall_;
 };
 
 }  // namespace lcsc

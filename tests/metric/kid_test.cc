@@ -85,6 +85,17 @@ TEST(KernelInceptionDistance, DrawsOtherSubsetsForAnotherSeedAndTheSameForTheSam
   EXPECT_NE(mean(1), mean(2));
 }
 
+TEST(KidReference, ServesManyCandidatesToTheBit) {
+  at::manual_seed(2);
+  const at::Tensor features = at::randn({1030, 5}).to(at::kHalf);
+  const KidReference reference(features);
+  for (const double shift : {0.0, 0.7, 0.0}) {
+    const at::Tensor generated = at::randn({90, 5}) + shift;
+    EXPECT_EQ(reference.Distance(generated), KernelInceptionDistance(generated, features));
+    EXPECT_NEAR(reference.Distance(generated) / KidByLoops(generated, features), 1, 1e-9);
+  }
+}
+
 TEST(KernelInceptionDistance, RefusesWhatItCannotCompareInWords) {
   const auto refusal = [](const at::Tensor& x, const at::Tensor& y) {
     return MessageOf<MetricError>([&] { KernelInceptionDistance(x, y); });

@@ -54,6 +54,21 @@ void ExpectDefinition(const at::Tensor& generated, const at::Tensor& reference, 
   EXPECT_DOUBLE_EQ(found.recall, ShareInside(reference, generated, static_cast<std::size_t>(k)));
 }
 
+// Of both widths: what is stored as float32 is compared with what is stored as float64.
+TEST(PrecisionRecallReference, ServesManyCandidatesOfAnyType) {
+  at::manual_seed(7);
+  const at::Tensor features = at::randn({70, 3});
+  const PrecisionRecallReference reference(features, 2);
+  for (const double shift : {0.0, 1.5, 0.0}) {
+    const at::Tensor generated = at::randn({50, 3}, at::kDouble) + shift;
+    for (const at::Tensor& given : {generated, generated.to(at::kFloat)}) {
+      const PrecisionRecall found = reference.Compare(given);
+      EXPECT_DOUBLE_EQ(found.precision, ShareInside(given, features, 2));
+      EXPECT_DOUBLE_EQ(found.recall, ShareInside(features, given, 2));
+    }
+  }
+}
+
 // The recorded values come from torch-fidelity called with (A, B). It takes its first set for the real one, so its
 // "precision" is the share of B's 1500 points in A's manifold: the recall of generated A and reference B.
 TEST_F(RecordedFeatures, HaveTheirRecordedPrecisionAndRecallToThePoint) {

@@ -18,7 +18,11 @@ struct FeatureDemand {
 // n >= min_rows; the message names the first element that is not finite. Bounded memory.
 void CheckFeatures(const at::Tensor& features, const FeatureDemand& demand);
 
-// Both sides of a comparison, with as many rows each; the dimensions must agree.
-void CheckFeaturePair(const at::Tensor& generated, const at::Tensor& reference, std::int64_t min_rows);
+// The generated side of a comparison with a reference that was checked before, of so many features.
+struct GeneratedDemand {
+  std::int64_t min_rows = 1;
+  std::int64_t reference_dim = 1;
+};
+void CheckGenerated(const at::Tensor& generated, const GeneratedDemand& demand);
 
 }  // namespace lcsc

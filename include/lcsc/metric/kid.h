@@ -9,9 +9,24 @@
 
 namespace lcsc {
 
-// Unbiased estimate over all pairs with the kernel (x . y / d + 1)^3; float64. Can be negative.
-//   generated: [n, d], reference: [m, d], n and m >= 2, of any floating-point type.
-// Blocked: the memory needed does not grow with n m. Throws MetricError (d differs, too few rows, not finite).
+// The reference with the kernels among its own rows, summed once and used for every candidate.
+class KidReference {
+ public:
+  // features: [m, d], m >= 2, of any floating-point type; shared, not copied: REQUIRES that nobody writes to them.
+  // Throws MetricError (too few rows, not finite).
+  explicit KidReference(const at::Tensor& features);
+
+  // Unbiased estimate over all pairs with the kernel (x . y / d + 1)^3; float64. Can be negative.
+  //   generated: [n, d], n >= 2, of any floating-point type.
+  // Blocked: the memory needed does not grow with n m. Throws MetricError (d differs, too few rows, not finite).
+  double Distance(const at::Tensor& generated) const;
+
+ private:
+  at::Tensor features_;
+  double mean_kernel_ = 0;  // over all pairs of two different rows
+};
+
+// Distance of a reference that is used once.
 double KernelInceptionDistance(const at::Tensor& generated, const at::Tensor& reference);
 
 struct KidSubsets {
