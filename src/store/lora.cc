@@ -1,6 +1,7 @@
 #include "lcsc/store/lora.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "lcsc/base/digest.h"
 #include "lcsc/base/error.h"
@@ -19,6 +20,18 @@ fs::path FindBaseModel(const LoraDescription& lora, const fs::path& trajectory_f
   throw InputError(
       "{}: expected the base model of its LoRA factors at {} or {}, found neither; put the file (digest {}) there",
       trajectory_folder.string(), lora.base_model.string(), beside.string(), lora.base_digest);
+}
+
+// peft takes the first entry whose key ends a module's path ("mix" ends "mid.mix"): all modules, the longest first, so
+// that each finds its own. Nothing when all have the same rank.
+nlohmann::ordered_json PatternOf(const std::vector<std::string>& modules, const std::vector<std::int64_t>& ranks) {
+  nlohmann::ordered_json pattern = nlohmann::ordered_json::object();
+  if (std::ranges::adjacent_find(ranks, std::ranges::not_equal_to{}) == ranks.end()) return pattern;
+  std::vector<std::size_t> order(modules.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::ranges::stable_sort(order, std::ranges::greater{}, [&](std::size_t i) { return modules[i].size(); });
+  for (const std::size_t i : order) pattern[modules[i]] = ranks[i];
+  return pattern;
 }
 
 }  // namespace
@@ -45,7 +58,8 @@ nlohmann::json LoraContent(const LoraDescription& lora) {
 
 std::string AdapterConfigOf(const LoraDescription& lora, const std::vector<std::int64_t>& ranks) {
   LCSC_CHECK(ranks.size() == lora.layers.size());
-  nlohmann::json config = nlohmann::json::parse(lora.adapter_config, nullptr, /*allow_exceptions=*/false);
+  nlohmann::ordered_json config =
+      nlohmann::ordered_json::parse(lora.adapter_config, nullptr, /*allow_exceptions=*/false);
   std::vector<std::string> modules;
   for (const LoraLayer& layer : lora.layers) {
     const auto name = ParseLoraTensorName(layer.down);
@@ -54,10 +68,7 @@ std::string AdapterConfigOf(const LoraDescription& lora, const std::vector<std::
   }
   if (!config.is_object()) config = {{"peft_type", "LORA"}, {"target_modules", modules}};
   const std::int64_t rank = std::ranges::max(ranks);
-  nlohmann::json pattern = nlohmann::json::object();
-  for (std::size_t i = 0; i < ranks.size(); ++i) {
-    if (ranks[i] != rank) pattern[modules[i]] = ranks[i];
-  }
+  const nlohmann::ordered_json pattern = PatternOf(modules, ranks);
   config.update({{"r", rank},
                  {"lora_alpha", rank},
                  {"rank_pattern", pattern},

@@ -8,12 +8,13 @@
 
 namespace lcsc {
 namespace fs = std::filesystem;
-using nlohmann::json;
+using json = nlohmann::ordered_json;  // of the expressions in a pattern, the first in the file decides
 
 namespace {
 
 constexpr const char* kMetadataKey = "lora_adapter_metadata";
 constexpr std::uintmax_t kMaxConfigBytes = 1 << 20;
+constexpr int kMaxConfigKeys = 1 << 14;        // an ordered object looks at all of its keys to add one
 constexpr std::size_t kMaxMatchedName = 4096;  // std::regex recurses once per letter
 
 fs::path ConfigPath(const TensorFile& checkpoint) { return checkpoint.path().parent_path() / "adapter_config.json"; }
@@ -33,7 +34,8 @@ json ConfigOfComponent(const json& config, const std::string& component) {
   return own;
 }
 
-// The entry of rank_pattern or alpha_pattern for a module: peft's keys are expressions for the end of its path.
+// The entry of rank_pattern or alpha_pattern for a module: peft's keys are expressions for the end of its path, and the
+// first that matches counts, however well another would fit.
 std::optional<json> PatternEntry(const json& config, const std::string& key, const std::string& module) {
   if (!config.contains(key) || !config[key].is_object()) return std::nullopt;
   for (const auto& [pattern, value] : config[key].items()) {
@@ -43,6 +45,19 @@ std::optional<json> PatternEntry(const json& config, const std::string& key, con
     if (std::regex_match(module, std::regex("(.*\\.)?(" + pattern + ")"))) return value;
   }
   return std::nullopt;
+}
+
+json ParseConfig(const std::string& text, const std::string& where) {
+  int num_keys = 0;
+  const auto guard = [&](int, json::parse_event_t event, const json&) {
+    if (event == json::parse_event_t::key && ++num_keys > kMaxConfigKeys) {
+      throw InputError("{}: expected an adapter configuration of at most {} keys, found more", where, kMaxConfigKeys);
+    }
+    return true;
+  };
+  json config = json::parse(text, guard, /*allow_exceptions=*/false);
+  if (!config.is_object()) throw InputError("{}: expected a JSON object, found {:.80}", where, text);
+  return config;
 }
 
 }  // namespace
@@ -69,8 +84,7 @@ LoraScales::LoraScales(const TensorFile& checkpoint, const std::optional<double>
     is_by_component_ = true;
   }
   if (text.empty()) return;
-  config_ = json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!config_.is_object()) throw InputError("{}: expected a JSON object, found {:.80}", config_where_, text);
+  config_ = ParseConfig(text, config_where_);
   for (const auto& [key, value] : config_.items()) {
     if (value == true && (key.ends_with("use_dora") || key.ends_with("fan_in_fan_out"))) {
       throw InputError("{}: \"{}\": expected false, found true: such factors are not of the form W_0 + s B A",

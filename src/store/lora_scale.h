@@ -37,9 +37,9 @@ class LoraScales {
 
   const TensorFile& checkpoint_;
   std::optional<double> alpha_;
-  nlohmann::json config_;         // adapter_config.json, or null
-  bool is_by_component_ = false;  // its keys are "unet.r", "unet.lora_alpha", ...
-  std::string config_where_;      // for messages
+  nlohmann::ordered_json config_;  // adapter_config.json, or null
+  bool is_by_component_ = false;   // its keys are "unet.r", "unet.lora_alpha", ...
+  std::string config_where_;       // for messages
 };
 
 }  // namespace lcsc

@@ -232,7 +232,7 @@ TEST_F(LoraMergerTest, PeftFactorsBringTheConfigThatSaysScaleOne) {
   EXPECT_EQ(config["lora_alpha"], 6);
   EXPECT_EQ(config["use_rslora"], false);
   EXPECT_EQ(config["bias"], "none");
-  const nlohmann::json pattern = {{"down_blocks.0.res_net.fc", 4}, {"mid.mix", 2}};
+  const nlohmann::json pattern = {{"down_blocks.0.conv_in", 6}, {"down_blocks.0.res_net.fc", 4}, {"mid.mix", 2}};
   EXPECT_EQ(config["rank_pattern"], pattern);
   EXPECT_EQ(config["alpha_pattern"], pattern);
   EXPECT_EQ(lora.tensors.size(), 6u);

@@ -2,8 +2,6 @@
 
 #include <gmock/gmock.h>
 
-#include <cmath>
-
 #include "lcsc/base/digest.h"
 #include "lcsc/base/error.h"
 #include "lcsc/store/hdf5.h"
@@ -122,82 +120,6 @@ TEST(LoraTest, APrefixThatOnlyTheBaseModelHasIsFound) {
   folder.WriteBase("base.safetensors", wrapped);
   folder.WriteCheckpoints(KohyaDialect(), 2);
   EXPECT_EQ(Pack(folder.Options()).trajectory.lora->layers[2].target.name, "model.mid.mix.weight");
-}
-
-class PeftConfigTest : public ::testing::Test {
- protected:
-  PeftConfigTest() {
-    for (const char* step : {"1", "2"}) {
-      const fs::path checkpoint = folder_ / (std::string("checkpoint-") + step);
-      fs::create_directory(checkpoint);
-      WriteSafetensors(checkpoint / "adapter_model.safetensors", folder_.Factors(Peft(), 1));
-    }
-    options_ = folder_.Options();
-    options_.checkpoints = folder_ / "checkpoint-*" / "adapter_model.safetensors";
-  }
-  void WriteConfig(const std::string& text) {
-    for (const char* step : {"1", "2"}) {
-      WriteBytes(folder_ / (std::string("checkpoint-") + step) / "adapter_config.json", text);
-    }
-  }
-  // By target: conv_in (rank 3), fc (rank 2), mix (rank 1).
-  std::vector<double> Scales() {
-    std::vector<double> scales;
-    fs::remove_all(options_.output);
-    const PackReport report = Pack(options_);
-    for (const LoraLayer& layer : report.trajectory.lora->layers) scales.push_back(layer.scale);
-    return scales;
-  }
-
-  LoraFolder folder_;
-  PackOptions options_;
-};
-
-constexpr const char* kPatterns = R"("r": 2, "rank_pattern": {"conv_in": 3, "mi.\\.mix": 1})";
-
-TEST_F(PeftConfigTest, AlphaComesFromTheConfigBesideTheFileAndTheStepFromTheFolder) {
-  WriteConfig(std::string("{\"lora_alpha\": 6,") + kPatterns + "}");
-  EXPECT_EQ(Scales(), (std::vector<double>{2, 3, 6}));
-  EXPECT_EQ(ReadTrajectory(options_.output).steps, (std::vector<std::int64_t>{1, 2}));
-  WriteConfig(std::string("{\"lora_alpha\": 6, \"use_rslora\": true,") + kPatterns + "}");
-  EXPECT_EQ(Scales(), (std::vector<double>{6 / std::sqrt(3.0), 6 / std::sqrt(2.0), 6}));
-  WriteConfig(std::string("{\"lora_alpha\": 6, \"alpha_pattern\": {\"res_net.fc\": 5},") + kPatterns + "}");
-  EXPECT_EQ(Scales(), (std::vector<double>{2, 2.5, 6}));
-  options_.lora_alpha = 12;
-  EXPECT_EQ(Scales(), (std::vector<double>{4, 6, 12}));
-}
-
-TEST_F(PeftConfigTest, AMissingOrUnfitConfigIsRefused) {
-  EXPECT_THAT(RefusalOf(options_), AllOf(HasSubstr("adapter_config.json"), HasSubstr("--lora-alpha")));
-  WriteConfig("{\"lora_alpha\": 6, \"r\": 2}");
-  EXPECT_THAT(RefusalOf(options_), AllOf(HasSubstr("rank 2"), HasSubstr("found 3"), HasSubstr("conv_in")));
-  WriteConfig("{\"r\": 2}");
-  EXPECT_THAT(RefusalOf(options_), HasSubstr("lora_alpha"));
-  WriteConfig("{\"use_dora\": true}");
-  EXPECT_THAT(RefusalOf(options_), HasSubstr("use_dora"));
-  WriteConfig("{\"lora_alpha\": -1," + std::string(kPatterns) + "}");
-  EXPECT_THAT(RefusalOf(options_), HasSubstr("above 0"));
-  WriteConfig("nonsense");
-  EXPECT_THAT(RefusalOf(options_), HasSubstr("JSON object"));
-  WriteConfig(R"({"lora_alpha": 6, "r": 2, "rank_pattern": {"((": 3}})");
-  EXPECT_THAT(RefusalOf(options_), HasSubstr("regular expressions"));
-}
-
-TEST(LoraTest, DiffusersKeepsTheConfigInTheFile) {
-  const LoraFolder folder;
-  const LoraDialect dialect = DottedDialect("", "unet.", ".lora_A.weight", ".lora_B.weight");
-  for (const char* step : {"1", "2"}) {
-    WriteSafetensors(folder / (std::string("l") + step + ".safetensors"), folder.Factors(dialect, 1),
-                     {{"lora_adapter_metadata",
-                       R"({"unet.r": 2, "unet.lora_alpha": 6, "unet.rank_pattern": {"conv_in": 3, "mix": 1},
-                           "text_encoder.r": 5, "text_encoder.lora_alpha": 1})"}});
-  }
-  PackOptions options = folder.Options();
-  options.checkpoints = folder / "l*.safetensors";
-  const std::vector<LoraLayer> layers = Pack(options).trajectory.lora->layers;
-  EXPECT_EQ(layers[0].scale, 2);
-  EXPECT_EQ(layers[1].scale, 3);
-  EXPECT_EQ(layers[2].scale, 6);
 }
 
 // Two sound checkpoints, of which a test spoils the second.
