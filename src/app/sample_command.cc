@@ -53,6 +53,7 @@ class SampleCommand : public Command {
     const c10::InferenceMode no_gradients;
     const EvaluationOptions& options = file_.evaluation;
     const ImageSource source(options);
+    source.CheckConditioning(network, /*scorer=*/nullptr);
     source.Probe(network);
     const std::int64_t total = output_.empty() ? std::min(grid_images_, options.num_samples) : options.num_samples;
     Progress progress({.title = "sample", .unit = "images", .total = total});

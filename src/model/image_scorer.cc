@@ -20,6 +20,8 @@ ImageScorer::ImageScorer(const std::filesystem::path& file) : file_(file.string(
 
 ImageScorer::~ImageScorer() = default;
 
+std::vector<std::string> ImageScorer::conditioning_names() const { return script_->arguments.names(); }
+
 at::Tensor ImageScorer::Scores(const at::Tensor& images, const Conditioning& conditioning) {
   const c10::IValue output = RunScriptModule(script_->module, {images}, script_->arguments.Named(conditioning), file_);
   const std::int64_t n = images.size(0);

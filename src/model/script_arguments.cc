@@ -5,7 +5,9 @@
 namespace lcsc {
 namespace {
 
-bool IsLabels(const std::string& name) { return name == "labels" || name == "class_labels"; }
+constexpr const char* kLabels = "labels";
+
+bool IsLabels(const std::string& name) { return name == kLabels || name == "class_labels"; }
 
 at::Tensor Find(const Conditioning& conditioning, const std::string& name) {
   if (IsLabels(name)) return conditioning.labels;
@@ -14,7 +16,10 @@ at::Tensor Find(const Conditioning& conditioning, const std::string& name) {
 }
 
 std::string MissingText(const Conditioning& conditioning, const std::string& name) {
-  if (IsLabels(name)) return "there are no labels; set label_dim in the network JSON";
+  if (IsLabels(name)) {
+    return "there are no labels; set label_dim in the network JSON, or without a network give them one-hot in the file "
+           "of evaluation.conditioning";
+  }
   std::vector<std::string> known;
   for (const auto& [key, tensor] : conditioning.tensors) known.push_back(key);
   return fmt::format("there is {} to condition on; add a tensor of that name to the file of evaluation.conditioning",
@@ -37,6 +42,12 @@ ScriptArguments::ScriptArguments(const torch::jit::Module& module, const std::ve
   for (std::size_t i = kSelf + leading.size(); i < arguments.size(); ++i) {
     named_.push_back({arguments[i].name(), !arguments[i].default_value().has_value()});
   }
+}
+
+std::vector<std::string> ScriptArguments::names() const {
+  std::vector<std::string> names;
+  for (const Argument& argument : named_) names.push_back(IsLabels(argument.name) ? kLabels : argument.name);
+  return names;
 }
 
 torch::jit::Kwargs ScriptArguments::Named(const Conditioning& conditioning) const {

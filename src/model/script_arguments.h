@@ -20,6 +20,8 @@ class ScriptArguments {
   // One entry for each argument that the conditioning has; without gradients of its own. Throws InputError that names
   // the first argument which has no default and is not there.
   torch::jit::Kwargs Named(const Conditioning& conditioning) const;
+  // What they are called; "labels" for either name of the labels.
+  std::vector<std::string> names() const;
 
  private:
   struct Argument {

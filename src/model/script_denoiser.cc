@@ -48,6 +48,7 @@ struct ScriptDenoiser::Options {
 struct ScriptDenoiser::Script {
   torch::jit::Module module;
   ScriptArguments arguments;
+  std::vector<ScriptAlias> aliases;
   std::set<std::string> buffers;
 };
 
@@ -69,7 +70,8 @@ ScriptDenoiser::ScriptDenoiser(std::unique_ptr<Options> options) : options_(std:
   torch::jit::Module module = LoadScriptModule(options_->file);
   ScriptArguments arguments(module, {"x", "sigma"}, options_->file);
   Mirror(module, *this);
-  script_ = std::make_unique<Script>(Script{std::move(module), std::move(arguments), {}});
+  std::vector<ScriptAlias> aliases = FindScriptAliases(module);
+  script_ = std::make_unique<Script>(Script{std::move(module), std::move(arguments), std::move(aliases), {}});
   for (const auto& buffer : named_buffers()) script_->buffers.insert(buffer.key());
   CheckTensors();
 }
@@ -113,6 +115,9 @@ at::Tensor ScriptDenoiser::Denoise(const at::Tensor& x, const at::Tensor& sigma,
   return images.to(at::kFloat);
 }
 
+const std::vector<ScriptAlias>& ScriptDenoiser::aliases() const { return script_->aliases; }
+const std::string& ScriptDenoiser::file() const { return options_->file; }
+std::vector<std::string> ScriptDenoiser::conditioning_names() const { return script_->arguments.names(); }
 const NoiseSchedule& ScriptDenoiser::schedule() const { return options_->schedule; }
 std::int64_t ScriptDenoiser::img_channels() const { return options_->img_channels; }
 std::int64_t ScriptDenoiser::img_resolution() const { return options_->img_resolution; }

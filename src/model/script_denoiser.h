@@ -8,6 +8,7 @@
 
 #include "lcsc/model/json_reader.h"
 #include "lcsc/model/network.h"
+#include "script_aliases.h"
 
 namespace lcsc {
 
@@ -30,6 +31,12 @@ class ScriptDenoiser : public Denoiser {
   // Whether the tensor may stay as the module's file has it when the checkpoints lack it: a buffer (TorchScript forgets
   // which of them belong to the state dict), or one below a prefix of "frozen".
   bool MayKeep(const std::string& tensor) const;
+
+  // The memory that the module's parameters share with other tensors of it.
+  const std::vector<ScriptAlias>& aliases() const;
+  const std::string& file() const;
+  // What forward takes behind x and sigma.
+  std::vector<std::string> conditioning_names() const;
 
  private:
   struct Options;

@@ -1,6 +1,9 @@
 // The part of the registry that moves tensors between a module and the outside.
 #include <ATen/core/grad_mode.h>
 
+#include <algorithm>
+#include <set>
+
 #include "lcsc/base/error.h"
 #include "lcsc/model/registry.h"
 #include "script_denoiser.h"
@@ -37,10 +40,56 @@ class Mismatches {
   int count_ = 0;
 };
 
-// Whether the module can do without a tensor of that name being given.
-bool MayKeep(const torch::nn::Module& module, const std::string& name) {
-  const auto* script = dynamic_cast<const ScriptDenoiser*>(&module);
-  return script != nullptr && script->MayKeep(name);
+const ScriptDenoiser* AsScript(const torch::nn::Module& module) { return dynamic_cast<const ScriptDenoiser*>(&module); }
+
+// What the module's tensors share; nothing in networks that are built in.
+std::vector<ScriptAlias> AliasesOf(const torch::nn::Module& module) {
+  const auto* script = AsScript(module);
+  return script == nullptr ? std::vector<ScriptAlias>() : script->aliases();
+}
+
+// Whether the module can do without a tensor of that name being given: it may stay, or is given under another name.
+bool MayLack(const torch::nn::Module& module, const std::string& name, const NamedTensors& given) {
+  const auto* script = AsScript(module);
+  if (script == nullptr) return false;
+  return script->MayKeep(name) || std::ranges::any_of(script->aliases(), [&](const ScriptAlias& alias) {
+           return alias.is_same && alias.other == name && given.contains(alias.parameter);
+         });
+}
+
+// Whether a tensor is what was given for it, but for the rounding of a merge.
+bool Holds(const at::Tensor& own, const at::Tensor& given) {
+  constexpr double kRounding = 1e-5;
+  if (own.numel() == 0) return true;
+  const at::Tensor x = own.to(at::kDouble), y = given.to(at::kDouble);
+  return !((x - y).abs().max() > kRounding * x.abs().max()).item<bool>();
+}
+
+// Throws when two of the given tensors were written to the same memory and one was lost by it.
+void CheckAliasedValues(torch::nn::Module& module, const NamedTensors& given, const std::string& source) {
+  const NamedTensors own = StateDict(module);
+  for (const ScriptAlias& alias : AliasesOf(module)) {
+    const auto one = given.find(alias.parameter), other = given.find(alias.other);
+    if (one == given.end() || other == given.end() || !alias.is_state) continue;
+    const bool both = Holds(own.at(alias.parameter), one->second) && Holds(own.at(alias.other), other->second);
+    if (!both) RefuseTied({alias.parameter, alias.other}, source);
+  }
+}
+
+// Tensors that share memory with a parameter which now lies in the flat vector follow it.
+void MoveAliases(const ScriptDenoiser& script, const NamedTensors& own, const std::set<std::string>& moved,
+                 const NamedTensors& given) {
+  for (const ScriptAlias& alias : script.aliases()) {
+    if (!moved.contains(alias.parameter) || moved.contains(alias.other) || alias.is_one_object) continue;
+    if (alias.is_same) {
+      at::Tensor(alias.other_tensor).set_data(own.at(alias.parameter));
+    } else if (!alias.is_state || !given.contains(alias.other)) {
+      throw InputError(
+          "{}: {} is a view of the parameter {}, which merged weights replace; make it a copy (clone) before the "
+          "export, or take it from the parameter in forward",
+          script.file(), alias.other, alias.parameter);
+    }
+  }
 }
 
 // Calls visit(own, given) for every tensor that was given after all have been compared with the module's.
@@ -51,7 +100,7 @@ void ForEachMatched(torch::nn::Module& module, const NamedTensors& given, const 
   for (const auto& [name, tensor] : own) {
     const auto found = given.find(name);
     if (found == given.end()) {
-      if (MayKeep(module, name)) continue;
+      if (MayLack(module, name, given)) continue;
       mismatches.Add(fmt::format("tensor {} is missing, expected {}", name, Description(tensor)));
     } else if (!Fits(tensor, found->second)) {
       mismatches.Add(
@@ -79,6 +128,7 @@ NamedTensors StateDict(torch::nn::Module& module) {
 void LoadStateDict(torch::nn::Module& module, const NamedTensors& tensors, const std::string& source) {
   const at::NoGradGuard no_grad;
   ForEachMatched(module, tensors, source, [](at::Tensor& own, const at::Tensor& given) { own.copy_(given); });
+  CheckAliasedValues(module, tensors, source);
 }
 
 void BindFlatWeights(torch::nn::Module& module, const TensorTable& table, const at::Tensor& flat,
@@ -86,7 +136,9 @@ void BindFlatWeights(torch::nn::Module& module, const TensorTable& table, const 
   LCSC_CHECK(flat.scalar_type() == at::kFloat && flat.dim() == 1 && flat.size(0) == table.num_elements());
   const at::NoGradGuard no_grad;
   NamedTensors given = carried;
+  std::set<std::string> moved;
   for (const TensorEntry& entry : table.entries()) {
+    moved.insert(entry.name);
     given[entry.name] = flat.narrow(0, entry.offset, entry.num_elements()).view(entry.shape);
   }
   ForEachMatched(module, given, source, [&flat](at::Tensor& own, const at::Tensor& view) {
@@ -96,6 +148,27 @@ void BindFlatWeights(torch::nn::Module& module, const TensorTable& table, const 
       own.copy_(view);
     }
   });
+  if (const auto* script = AsScript(module)) MoveAliases(*script, StateDict(module), moved, given);
+}
+
+std::vector<std::string> ConditioningNames(const Denoiser& network) {
+  if (const auto* script = AsScript(network)) return script->conditioning_names();
+  return network.label_dim() > 0 ? std::vector<std::string>{"labels"} : std::vector<std::string>();
+}
+
+std::vector<TiedTensors> TiedTensorsOf(const torch::nn::Module& module) {
+  std::vector<TiedTensors> tied;
+  for (const ScriptAlias& alias : AliasesOf(module)) {
+    if (alias.is_same && alias.is_state) tied.push_back({alias.parameter, alias.other});
+  }
+  return tied;
+}
+
+void RefuseTied(const TiedTensors& tied, const std::string& source) {
+  throw InputError(
+      "{}: {} and {} differ, but the TorchScript module has the same memory for both; expected weights of the tied "
+      "network, or a module that was exported with a copy (clone) of each",
+      source, tied.one, tied.other);
 }
 
 }  // namespace lcsc

@@ -1,10 +1,12 @@
 #include "lcsc/service/candidate_evaluator.h"
 
+#include <algorithm>
 #include <chrono>
 #include <nlohmann/json.hpp>
 
 #include "lcsc/base/error.h"
 #include "lcsc/model/registry.h"
+#include "lcsc/store/shard_reader.h"
 
 namespace lcsc {
 namespace {
@@ -14,6 +16,23 @@ double Lap(std::chrono::steady_clock::time_point& start) {
   const double seconds = std::chrono::duration<double>(now - start).count();
   start = now;
   return seconds;
+}
+
+at::Tensor RowsOf(const Trajectory& trajectory, const TensorEntry& entry) {
+  const Shard shard = ReadShard(trajectory, {entry.offset, entry.offset + entry.num_elements()}, Verify::kNo);
+  return at::cat({shard.base.unsqueeze(0), shard.deltas.to(at::kFloat)});
+}
+
+// A network with one tensor for two names computes with what was written last.
+void CheckTied(const Trajectory& trajectory, const Denoiser& network) {
+  if (trajectory.lora) return;  // its factors change the tensor under the one name that they have
+  const auto& entries = trajectory.table.entries();
+  for (const TiedTensors& tied : TiedTensorsOf(network)) {
+    const auto one = std::ranges::find(entries, tied.one, &TensorEntry::name);
+    const auto other = std::ranges::find(entries, tied.other, &TensorEntry::name);
+    if (one == entries.end() || other == entries.end()) continue;
+    if (!RowsOf(trajectory, *one).equal(RowsOf(trajectory, *other))) RefuseTied(tied, trajectory.folder.string());
+  }
 }
 
 }  // namespace
@@ -26,6 +45,7 @@ CandidateEvaluator::CandidateEvaluator(const EvaluationOptions& options, Collect
   weights_ = at::zeros({merger_->table().num_elements()}, at::kFloat);
   network_ = MakeDenoiser(nlohmann::json::parse(trajectory.network_json));
   BindFlatWeights(*network_, merger_->table(), weights_, merger_->ReadCarried(), options.trajectory);
+  CheckTied(trajectory, *network_);
   network_->eval();
   scorer_.CheckFits(*network_);
 }

@@ -1,5 +1,7 @@
 #include "lcsc/service/conditioning_source.h"
 
+#include <algorithm>
+
 #include "lcsc/base/error.h"
 
 namespace lcsc {
@@ -40,9 +42,12 @@ ConditioningSource::ConditioningSource(const std::filesystem::path& file) : file
   }
 }
 
+bool ConditioningSource::HasOneHotLabels() const {
+  return labels_.defined() && labels_.dim() == 2 && labels_.is_floating_point();
+}
+
 at::Tensor ConditioningSource::Labels(const at::Tensor& rows, std::int64_t label_dim) const {
-  const bool is_one_hot = labels_.dim() == 2 && labels_.is_floating_point();
-  if (is_one_hot && labels_.size(1) == label_dim) return labels_.index_select(0, rows).to(at::kFloat);
+  if (HasOneHotLabels() && labels_.size(1) == label_dim) return labels_.index_select(0, rows).to(at::kFloat);
   const bool is_class = labels_.dim() == 1 && !labels_.is_floating_point() && labels_.scalar_type() != at::kBool;
   if (!is_class) {
     throw InputError("{}: tensor {} is {} {}; expected integers [m] below {}, or one-hot floating-point [m, {}]", file_,
@@ -76,11 +81,27 @@ Conditioning ConditioningSource::Of(SampleRange range, std::int64_t label_dim) c
     conditioning.labels = SampleLabels(range, label_dim);
   } else if (label_dim > 0) {
     conditioning.labels = Labels(RowsOf(range), label_dim);
-  } else {
-    throw InputError("{}: it has a tensor {}, but the network has no classes (label_dim 0); take it out", file_,
-                     kLabels);
   }
   return conditioning;
+}
+
+Conditioning ConditioningSource::WithoutClasses(SampleRange range) const {
+  Conditioning conditioning = TensorsOf(range);
+  if (HasOneHotLabels()) conditioning.labels = labels_.index_select(0, RowsOf(range)).to(at::kFloat);
+  return conditioning;
+}
+
+void ConditioningSource::CheckTaken(const std::vector<std::string>& names, const std::string& takers) const {
+  std::vector<std::string> given;
+  for (const auto& [name, tensor] : tensors_) given.push_back(name);
+  if (labels_.defined()) given.push_back(kLabels);
+  for (const std::string& name : given) {
+    if (std::ranges::count(names, name) > 0) continue;
+    throw InputError(
+        "{}: nothing takes its tensor {}: {}; give it the name of the argument that it is for, or take it "
+        "out of the file or evaluation.conditioning out of the options",
+        file_, name, takers);
+  }
 }
 
 }  // namespace lcsc

@@ -5,6 +5,7 @@
 
 #include "lcsc/base/error.h"
 #include "lcsc/model/bare_network.h"
+#include "lcsc/model/registry.h"
 
 namespace lcsc {
 
@@ -99,6 +100,22 @@ at::Tensor ImageSource::Draw(Denoiser& network, SampleRange range) const {
   const at::Tensor images = Sample(network, SamplerOf(options_), noise, conditioning_.Of(range, network.label_dim()));
   if (!at::isfinite(images).all().item<bool>()) return {};
   return Quantise(images, QuantisationOf(options_));
+}
+
+void ImageSource::CheckConditioning(const Denoiser& network, const ImageScorer* scorer) const {
+  if (options_.conditioning.empty() || (scorer == nullptr && !options_.scorer.empty())) return;
+  const auto text = [](const std::string& who, const std::vector<std::string>& names) {
+    return fmt::format("{} takes {}", who,
+                       names.empty() ? "no conditioning" : fmt::format("{}", fmt::join(names, ", ")));
+  };
+  std::vector<std::string> names = ConditioningNames(network);
+  std::string takers = text("the network", names);
+  if (scorer != nullptr) {
+    const std::vector<std::string> of_scorer = scorer->conditioning_names();
+    takers += text(", the scorer", of_scorer);
+    names.insert(names.end(), of_scorer.begin(), of_scorer.end());
+  }
+  conditioning_.CheckTaken(names, takers);
 }
 
 std::vector<std::int64_t> ImageSource::Probe(Denoiser& network) const {

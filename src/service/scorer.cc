@@ -75,19 +75,25 @@ Scorer::~Scorer() = default;
 
 void Scorer::CheckFits(Denoiser& network) {
   const c10::InferenceMode no_gradients;
+  source_.CheckConditioning(network, image_scorer_.get());
   std::vector<std::int64_t> shape = source_.Probe(network);
   shape.insert(shape.begin(), 1);
   const at::Tensor black = at::zeros(shape, at::kByte);
-  if (image_scorer_) image_scorer_->Scores(black, source_.ConditioningOf({0, 1}, network.label_dim()));
+  if (image_scorer_) image_scorer_->Scores(black, ConditioningOf({0, 1}, network));
   if (!extractor_) return;
   Extraction extraction;
   try {
     extraction = extractor_->Extract(black);
-  } catch (const std::exception&) {
-    throw ConfigError("evaluation.extractor {}: expected an extractor that takes the network's images {}",
-                      options_.extractor, ShapeText({shape.begin() + 1, shape.end()}));
+  } catch (const std::exception& error) {
+    throw ConfigError("evaluation.extractor {}: expected an extractor that takes the network's images {}, found: {}",
+                      options_.extractor, ShapeText({shape.begin() + 1, shape.end()}), FirstLine(error));
   }
   if (metrics_.contains(Metric::kInceptionScore)) CheckLogits(extraction, options_);
+}
+
+Conditioning Scorer::ConditioningOf(SampleRange range, const Denoiser& network) const {
+  if (!image_scorer_) return {};
+  return network.label_dim() > 0 ? source_.ConditioningOf(range, network.label_dim()) : source_.WithoutClasses(range);
 }
 
 void Scorer::Add(const at::Tensor& images, const Conditioning& conditioning, Tally& tally) {
@@ -123,7 +129,7 @@ Measurement Scorer::MeasureNetwork(Denoiser& network, const StageSeconds& second
       stages.sample += SecondsSince(start);
       if (!images.defined()) throw MetricError("{}", kNonFiniteImages);
       start = std::chrono::steady_clock::now();
-      Add(images, image_scorer_ ? source_.ConditioningOf(range, network.label_dim()) : Conditioning(), tally);
+      Add(images, ConditioningOf(range, network), tally);
       stages.features += SecondsSince(start);
     } catch (const std::exception& error) {
       tally.failure = FirstLine(error);
@@ -139,7 +145,7 @@ Measurement Scorer::MeasureImages(const at::Tensor& images) {
   StageSeconds stages;
   const auto start = std::chrono::steady_clock::now();
   for (const SampleRange range : OwnRanges(images.size(0), options_.batch_size, group_)) {
-    Add(images.slice(0, range.begin, range.end), source_.TensorsOf(range), tally);
+    Add(images.slice(0, range.begin, range.end), source_.WithoutClasses(range), tally);
   }
   stages.features = SecondsSince(start);
   return Finish(tally, images.size(0), stages);

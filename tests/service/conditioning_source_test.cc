@@ -53,7 +53,10 @@ TEST_F(ConditioningSourceTest, LabelsOfTheFileTakeThePlaceOfTheDefault) {
   EXPECT_TRUE(classes.tensors.empty());
   const at::Tensor one_hot = at::one_hot(Whole({2, 1, 2}), 3).to(at::kFloat);
   EXPECT_TRUE(Source({{"labels", one_hot}}).Of({1, 5}, 3).labels.equal(expected));
-  EXPECT_TRUE(Source({{"labels", one_hot}}).TensorsOf({0, 1}).tensors.empty());
+  EXPECT_TRUE(Source({{"labels", one_hot}}).WithoutClasses({0, 1}).tensors.empty());
+  EXPECT_TRUE(Source({{"labels", one_hot}}).WithoutClasses({1, 5}).labels.equal(expected));
+  EXPECT_FALSE(Source({{"labels", Whole({2, 1, 2})}}).WithoutClasses({1, 5}).labels.defined());
+  EXPECT_FALSE(Source({{"labels", one_hot}}).Of({1, 5}, 0).labels.defined());
 }
 
 TEST_F(ConditioningSourceTest, FilesThatDoNotFitAreRefused) {
@@ -66,8 +69,17 @@ TEST_F(ConditioningSourceTest, FilesThatDoNotFitAreRefused) {
   EXPECT_THAT(Refusal({{"labels", Whole({0, 3})}}), AllOf(HasSubstr("[0, 3)"), HasSubstr("found 0 to 3")));
   EXPECT_THAT(Refusal({{"labels", Whole({-1, 2})}}), HasSubstr("found -1 to 2"));
   EXPECT_THAT(Refusal({{"labels", at::ones({2, 4})}}), AllOf(HasSubstr("F32 [2, 4]"), HasSubstr("[m, 3]")));
-  EXPECT_THAT(MessageOf<InputError>([&] { Source({{"labels", Whole({0})}}).Of({0, 1}, 0); }), HasSubstr("label_dim 0"));
   EXPECT_THAT(MessageOf<InputError>([&] { ConditioningSource(folder_ / "none"); }), HasSubstr("none"));
+}
+
+TEST_F(ConditioningSourceTest, WhatNobodyTakesIsNamed) {
+  const ConditioningSource source = Source({{"text", at::ones({2, 3})}, {"class_labels", Whole({0, 1})}});
+  EXPECT_NO_THROW(source.CheckTaken({"labels", "style", "text"}, ""));
+  EXPECT_THAT(MessageOf<InputError>([&] { source.CheckTaken({"labels"}, "the network takes labels"); }),
+              AllOf(HasSubstr("c.safetensors"), HasSubstr("tensor text: the network takes labels;"),
+                    HasSubstr("evaluation.conditioning")));
+  EXPECT_THAT(MessageOf<InputError>([&] { source.CheckTaken({"text"}, ""); }), HasSubstr("tensor labels"));
+  EXPECT_NO_THROW(ConditioningSource("").CheckTaken({}, ""));
 }
 
 }  // namespace

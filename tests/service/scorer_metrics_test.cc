@@ -158,6 +158,49 @@ TEST_F(ScorerMetricsTest, NonFiniteImagesAreAFailureOfAnyMetric) {
   }
 }
 
+TEST_F(ScorerMetricsTest, ConditioningThatNobodyTakesIsRefusedBeforeTheSearch) {
+  const auto refusal = [&](const MetricSet& metrics) {
+    return MessageOf<InputError>([&] { Scorer(options_, metrics, alone_).CheckFits(*network_); });
+  };
+  WriteSafetensors(options_.conditioning, {{"wish", at::ones({3, 2})}, {"wihs", at::ones({3, 2})}});
+  EXPECT_THAT(refusal(All()), AllOf(HasSubstr("conditioning.safetensors"), HasSubstr("tensor wihs"),
+                                    HasSubstr("the network takes no conditioning, the scorer takes wish;")));
+  const MetricSet fid = ParseMetrics({"fid"}, "test");
+  EXPECT_NO_THROW(Scorer(options_, fid, alone_).CheckFits(*network_));  // it may be the scorer's, which is not asked
+  options_.scorer = "";
+  EXPECT_THAT(refusal(fid), AllOf(HasSubstr("tensor wihs"), HasSubstr("the network takes no conditioning;")));
+}
+
+TEST_F(ScorerMetricsTest, LabelsReachAScorerWhoseNetworkHasNoClassesAndGivenImages) {
+  torch::jit::Module scorer("__torch__.Scorer");
+  scorer.define(
+      "def forward(self, images, class_labels):\n    return class_labels.matmul(torch.tensor([1.0, 10.0]))\n");
+  scorer.save(options_.scorer);
+  options_.objective = "score";
+  WriteSafetensors(options_.conditioning, {{"labels", at::eye(2)}});
+  const at::Tensor expected = at::tensor({1.0f, 10.0f}).repeat({30});
+  Scorer measuring(options_, alone_);
+  measuring.CheckFits(*network_);
+  EXPECT_TRUE(measuring.MeasureNetwork(*network_).image_scores.equal(expected));
+  EXPECT_TRUE(measuring.MeasureImages(TinyModels::RandomImages(60)).image_scores.equal(expected));
+  WriteSafetensors(options_.conditioning, {{"labels", at::ones({2}, at::kLong)}});
+  EXPECT_THAT(MessageOf<InputError>([&] { Scorer(options_, alone_).MeasureImages(TinyModels::RandomImages(60)); }),
+              AllOf(HasSubstr("\"class_labels\""), HasSubstr("one-hot"), HasSubstr("evaluation.conditioning")));
+}
+
+TEST_F(ScorerMetricsTest, AnExtractorsReasonForRefusingImagesIsSaid) {
+  torch::jit::Module extractor("__torch__.Extractor");
+  extractor.define(
+      "def forward(self, images):\n"
+      "    assert images.size(2) != 8, \"images of 8 x 8 are too small for me\"\n"
+      "    return images.float().mean([2, 3])\n");
+  options_.extractor = folder_ / "extractor.ts.pt";
+  extractor.save(options_.extractor);
+  Scorer scorer(options_, ParseMetrics({"is"}, "test"), alone_);
+  EXPECT_THAT(MessageOf<ConfigError>([&] { scorer.CheckFits(*network_); }),
+              AllOf(HasSubstr("extractor.ts.pt"), HasSubstr("[1, 8, 8]"), HasSubstr("too small for me")));
+}
+
 TEST_F(ScorerMetricsTest, AScorerThatLacksItsInputIsRefusedBeforeTheSearch) {
   options_.objective = "score";
   options_.conditioning = "";

@@ -3,6 +3,8 @@
 
 #include <filesystem>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "lcsc/model/network.h"
 
@@ -18,6 +20,9 @@ class ImageScorer {
   // images: uint8 [n, c, h, w]. Returns float32 [n]. Throws InputError: an argument that the conditioning lacks, an
   // error within the module, another number of scores than images.
   at::Tensor Scores(const at::Tensor& images, const Conditioning& conditioning);
+
+  // The named tensors that it takes; "labels" is among them when it takes labels.
+  std::vector<std::string> conditioning_names() const;
 
  private:
   struct Script;

@@ -28,14 +28,27 @@ NamedTensors StateDict(torch::nn::Module& module);
 
 // Copies tensors into the module. Strict: throws InputError that names `source` and the first missing, superfluous or
 // differently shaped tensor (and how many more there are). float16/bfloat16/float64 are converted to float32. A
-// TorchScript network may lack its buffers, and what its JSON calls frozen: they stay as the module's file has them.
+// TorchScript network may lack its buffers, and what its JSON calls frozen: they stay as the module's file has them. Of
+// tensors that are one in a TorchScript network, one must be given; several must agree.
 void LoadStateDict(torch::nn::Module& module, const NamedTensors& tensors, const std::string& source);
 
 // Points the parameters that `table` names at views of `flat` (float32 [table.num_elements()], the module's device), so
 // that whoever writes to `flat` writes the network. Strict like LoadStateDict; tensors that are not in the table must
-// be in `carried`, which are copied.
+// be in `carried`, which are copied. What a TorchScript network has in the memory of such a parameter beside it follows
+// the parameter; throws InputError when it is a view of a part, which cannot.
 void BindFlatWeights(torch::nn::Module& module, const TensorTable& table, const at::Tensor& flat,
                      const NamedTensors& carried, const std::string& source);
+
+// What of a Conditioning the network takes: the names of its tensors, "labels" for its labels.
+std::vector<std::string> ConditioningNames(const Denoiser& network);
+
+// Two names that a TorchScript network has for one tensor.
+struct TiedTensors {
+  std::string one, other;
+};
+std::vector<TiedTensors> TiedTensorsOf(const torch::nn::Module& module);
+// Throws the InputError for `source`, which has different values under the two names.
+[[noreturn]] void RefuseTied(const TiedTensors& tied, const std::string& source);
 
 // Reads weights and network JSON (`__metadata__.config`) from one file; in eval mode.
 std::shared_ptr<Denoiser> LoadDenoiser(const std::filesystem::path& weights);

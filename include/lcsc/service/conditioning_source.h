@@ -2,6 +2,8 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
+#include <vector>
 
 #include "lcsc/io/tensor_file.h"
 #include "lcsc/model/network.h"
@@ -20,14 +22,19 @@ class ConditioningSource {
   // no tensors, one without rows, another number of rows than the first has, values that are not finite.
   explicit ConditioningSource(const std::filesystem::path& file);
 
-  // Of the samples `range`, for a network with so many classes. Throws InputError when the file's labels are not among
-  // them.
+  // Of the samples `range`, for a network with so many classes, 0: no labels. Throws InputError when the file's labels
+  // are not among them.
   Conditioning Of(SampleRange range, std::int64_t label_dim) const;
-  // The same without labels.
-  Conditioning TensorsOf(SampleRange range) const;
+  // The same where no network says how many classes there are: labels only where the file has them one-hot.
+  Conditioning WithoutClasses(SampleRange range) const;
+  // Throws InputError that names a tensor of the file which is none of the names ("labels" for either name of them).
+  // takers: who takes them, for the message: "the network takes text".
+  void CheckTaken(const std::vector<std::string>& names, const std::string& takers) const;
 
  private:
   at::Tensor RowsOf(SampleRange range) const;
+  Conditioning TensorsOf(SampleRange range) const;
+  bool HasOneHotLabels() const;
   at::Tensor Labels(const at::Tensor& rows, std::int64_t label_dim) const;
 
   std::string file_;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "lcsc/config/evaluation_options.h"
+#include "lcsc/model/image_scorer.h"
 #include "lcsc/model/network.h"
 #include "lcsc/sample/sampler.h"
 #include "lcsc/service/conditioning_source.h"
@@ -29,8 +30,11 @@ class ImageSource {
   Conditioning ConditioningOf(SampleRange range, std::int64_t label_dim) const {
     return conditioning_.Of(range, label_dim);
   }
-  // The same without labels.
-  Conditioning TensorsOf(SampleRange range) const { return conditioning_.TensorsOf(range); }
+  // The same where there is no network or it has no classes.
+  Conditioning WithoutClasses(SampleRange range) const { return conditioning_.WithoutClasses(range); }
+  // Throws InputError when the file of evaluation.conditioning has a tensor that neither the network nor the scorer
+  // takes. scorer: null when it is not asked; then anything passes where evaluation.scorer names one.
+  void CheckConditioning(const Denoiser& network, const ImageScorer* scorer) const;
   // Calls the network once, on sample 0. Returns the shape [c, h, w] of its images. Throws InputError when it lacks an
   // input, ConfigError when it returns finished images and the sampler would call it again on them, or when it cannot
   // have the options' precision.

@@ -43,7 +43,7 @@ class Scorer {
   ~Scorer();
 
   // Throws ConfigError when the extractor does not take the network's images, what the per-image scorer throws of them,
-  // and what ImageSource::Probe throws.
+  // and what ImageSource::CheckConditioning and Probe throw.
   void CheckFits(Denoiser& network);
 
   // Measures num_samples images that the network draws. Additive statistics are reduced; features, logits and scores
@@ -66,6 +66,8 @@ class Scorer {
   };
 
   Tally EmptyTally() const;
+  // What the per-image scorer is given with the network's images; nothing without one.
+  Conditioning ConditioningOf(SampleRange range, const Denoiser& network) const;
   void Add(const at::Tensor& images, const Conditioning& conditioning, Tally& tally);
   // Why a rank of the group could not finish its samples, its own reason first; "" when all could.
   std::string FailureOfAny(const std::string& own);
