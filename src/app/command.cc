@@ -56,6 +56,7 @@ std::vector<std::unique_ptr<Command>> MakeCommands() {
   commands.push_back(MakeEvaluateCommand());
   commands.push_back(MakeMetricsCommand());
   commands.push_back(MakeDenoiseCommand());
+  commands.push_back(MakeSimulateCommand());
   return commands;
 }
 

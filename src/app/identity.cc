@@ -2,6 +2,7 @@
 
 #include "lcsc/base/digest.h"
 #include "lcsc/base/error.h"
+#include "lcsc/config/search_options.h"
 #include "lcsc/model/registry.h"
 
 namespace lcsc {
@@ -14,6 +15,10 @@ RunIdentity IdentityOptions(const OptionSet& set, const std::string& prefix) {
   RunIdentity identity;
   for (const auto& [key, value, is_identity] : set.ResolvedValues()) {
     if (is_identity && key.starts_with(prefix)) identity[key] = value;
+  }
+  // Runs of before there were schedules do not name theirs.
+  if (const auto schedule = identity.find("search.schedule"); schedule != identity.end()) {
+    if (schedule->second == SearchOptions{}.schedule) identity.erase(schedule);
   }
   return identity;
 }
@@ -36,6 +41,8 @@ RunIdentity WithDigests(RunIdentity identity, const EvaluationOptions& options, 
 RunIdentity EvaluationIdentity(const OptionSet& set, const EvaluationOptions& options, const Trajectory& trajectory) {
   return WithDigests(IdentityOptions(set, "evaluation."), options, trajectory);
 }
+
+RunIdentity StrategyIdentity(const OptionSet& set) { return IdentityOptions(set, "search."); }
 
 RunIdentity SearchIdentity(const OptionSet& set, const EvaluationOptions& options, const Trajectory& trajectory) {
   return WithDigests(IdentityOptions(set, ""), options, trajectory);

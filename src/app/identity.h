@@ -12,6 +12,9 @@ namespace lcsc {
 // called.
 RunIdentity EvaluationIdentity(const OptionSet& set, const EvaluationOptions& options, const Trajectory& trajectory);
 
+// The identity options of [search] alone.
+RunIdentity StrategyIdentity(const OptionSet& set);
+
 // The same with all other identity options: what a search must share with the run that it resumes.
 RunIdentity SearchIdentity(const OptionSet& set, const EvaluationOptions& options, const Trajectory& trajectory);
 

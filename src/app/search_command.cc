@@ -36,7 +36,7 @@ class SearchCommand : public Command {
         [&](Collective& group) { return std::make_unique<CandidateEvaluator>(file_.evaluation, group); },
         [&](EvaluationPool& pool) {
           directory_->PublishConfig(set.ToIni());
-          summary = RunSearch(*strategy_, pool, *directory_, file_.run, identity_);
+          summary = RunSearch(*strategy_, pool, directory_.get(), file_.run, identity_);
           Print(summary);
         });
     return summary.interrupted ? ExitCode::kInterrupted : ExitCode::kDone;

@@ -2,6 +2,7 @@
 
 #include <mpi.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstring>
 #include <memory>
@@ -132,9 +133,10 @@ void Mailbox::DropFinished() {
 }
 
 std::optional<Mailbox::Received> Mailbox::Receive(int from_rank, MessageTag tag, double timeout_s) {
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::duration<double>(timeout_s);
+  using Clock = std::chrono::steady_clock;
+  const auto start = Clock::now();
+  const auto deadline = start + std::chrono::duration<double>(timeout_s);
   const int source = from_rank == kAnyRank ? MPI_ANY_SOURCE : from_rank;
-  auto pause = std::chrono::microseconds(20);
   for (;;) {
     int present = 0;
     MPI_Status status;
@@ -147,9 +149,11 @@ std::optional<Mailbox::Received> Mailbox::Receive(int from_rank, MessageTag tag,
                               MPI_COMM_WORLD, MPI_STATUS_IGNORE));
       return received;
     }
-    if (std::chrono::steady_clock::now() >= deadline) return std::nullopt;
-    std::this_thread::sleep_for(pause);
-    pause = std::min(pause * 2, std::chrono::microseconds(1000));
+    const auto now = Clock::now();
+    if (now >= deadline) return std::nullopt;
+    // A message is late by at most a quarter of what was waited for it, and who waits long costs next to nothing.
+    constexpr Clock::duration kShortest = std::chrono::microseconds(20), kLongest = std::chrono::milliseconds(4);
+    std::this_thread::sleep_for(std::clamp((now - start) / 4, kShortest, kLongest));
   }
 }
 

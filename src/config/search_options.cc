@@ -24,6 +24,11 @@ void AddSearchOptions(OptionSet& set, SearchOptions& options) {
           &options.mutation_std, {0, 1000});
   set.Add(text("mutation_decay", "generations", "the standard deviation halves in so many generations; 0 is never"),
           &options.mutation_decay, {0, 1e9});
+  set.AddChoice(text("schedule", "",
+                     "generational: parents are the best of earlier generations, which all workers finish first "
+                     "(Alg. 1); steady-state: the best of what is known when a candidate is drawn, so that no worker "
+                     "waits; which one depends on who answers first, and is recorded"),
+                &options.schedule, {"generational", "steady-state"});
   set.Add(text("ema_rates", "per iteration",
                "EMA rates that seed the population; none: the last checkpoint and twelve "
                "rates with time constants from 1/32 of the window to four windows"),

@@ -1,5 +1,10 @@
 #include "lcsc/search/candidate.h"
 
+#include <limits>
+#include <span>
+
+#include "lcsc/base/digest.h"
+
 namespace lcsc {
 
 bool RanksBefore(const EvaluatedCandidate& a, const EvaluatedCandidate& b) {
@@ -15,6 +20,19 @@ const EvaluatedCandidate* BestOf(const std::vector<EvaluatedCandidate>& populati
     if (best == nullptr || RanksBefore(member, *best)) best = &member;
   }
   return best;
+}
+
+std::string PopulationDigest(const std::vector<EvaluatedCandidate>& population) {
+  Digest digest;
+  for (const auto& [candidate, outcome, order] : population) {
+    const std::array<std::int64_t, 4> line = {candidate.id, candidate.generation, candidate.parents[0],
+                                              candidate.parents[1]};
+    digest.Update(std::as_bytes(std::span(line)));
+    digest.Update(std::as_bytes(std::span(candidate.coefficients)));
+    const double score = outcome.score.value_or(std::numeric_limits<double>::quiet_NaN());
+    digest.Update(std::as_bytes(std::span(&score, 1)));
+  }
+  return digest.Hex();
 }
 
 }  // namespace lcsc

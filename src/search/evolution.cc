@@ -13,7 +13,7 @@ namespace {
 bool SameCandidate(const Candidate& expected, const Candidate& saved) {
   constexpr double kLastBits = 1e-9;
   const auto close = [](double a, double b) { return std::abs(a - b) <= kLastBits * std::max(1.0, std::abs(a)); };
-  return expected.generation == saved.generation && expected.parents == saved.parents &&
+  return expected.generation == saved.generation && expected.parents == saved.parents && expected.seen == saved.seen &&
          std::equal(expected.coefficients.begin(), expected.coefficients.end(), saved.coefficients.begin(),
                     saved.coefficients.end(), close);
 }
@@ -23,7 +23,8 @@ bool SameCandidate(const Candidate& expected, const Candidate& saved) {
 Evolution::Evolution(const SearchOptions& options, std::vector<std::int64_t> steps)
     : options_(options),
       steps_(std::move(steps)),
-      ema_rates_(options.ema_rates.empty() ? DefaultEmaRates(steps_) : options.ema_rates) {
+      ema_rates_(options.ema_rates.empty() ? DefaultEmaRates(steps_) : options.ema_rates),
+      steady_state_(options.schedule == "steady-state") {
   LCSC_CHECK(steps_.size() >= 2);
   constexpr std::int64_t kMaxEvaluations = std::int64_t{1} << 32;  // a candidate's id indexes its random stream
   if (planned_evaluations() >= kMaxEvaluations) {
@@ -37,7 +38,11 @@ Evolution::Evolution(const SearchOptions& options, std::vector<std::int64_t> ste
 
 std::int64_t Evolution::FirstIdOf(std::int64_t generation) const {
   if (generation == 0) return 0;
-  return static_cast<std::int64_t>(ema_rates_.size()) + (generation - 1) * options_.children;
+  return NumInitial() + (generation - 1) * options_.children;
+}
+
+std::int64_t Evolution::GenerationOf(std::int64_t id) const {
+  return id < NumInitial() ? 0 : 1 + (id - NumInitial()) / options_.children;
 }
 
 std::int64_t Evolution::planned_evaluations() const { return FirstIdOf(options_.epochs + 1); }
@@ -57,21 +62,22 @@ Candidate Evolution::Child(std::int64_t id) const {
   RandomStream random({.purpose = RandomPurpose::kCandidate,
                        .seed = static_cast<std::uint64_t>(options_.seed),
                        .index = static_cast<std::uint64_t>(id)});
-  const std::uint64_t num_parents = parents_.size();
+  const Members& parents = steady_state_ ? best_ : parents_;
+  const std::uint64_t num_parents = parents.size();
   const std::uint64_t first = random.NextBelow(num_parents);
   std::uint64_t second = first;
   if (num_parents > 1) {
     second = random.NextBelow(num_parents - 1);
     if (second >= first) ++second;
   }
-  const Candidate& father = parents_[first]->candidate;
-  const Candidate& mother = parents_[second]->candidate;
+  const Candidate& father = parents[first]->candidate;
+  const Candidate& mother = parents[second]->candidate;
   const bool mixed = random.NextUniform() < options_.crossover_rate;
   Candidate child{.id = id,
-                  .generation = generation_,
+                  .generation = GenerationOf(id),
                   .coefficients = father.coefficients,
                   .parents = {father.id, mixed ? mother.id : father.id}};
-  const double noise_std = MutationStd(generation_);
+  const double noise_std = MutationStd(child.generation);
   for (std::size_t i = 1; i < child.coefficients.size(); ++i) {
     if (mixed && random.NextUniform() < 0.5) child.coefficients[i] = mother.coefficients[i];
     child.coefficients[i] += noise_std * random.NextNormal();
@@ -80,59 +86,120 @@ Candidate Evolution::Child(std::int64_t id) const {
   return child;
 }
 
+Candidate Evolution::Draw(std::int64_t id) const {
+  Candidate candidate = GenerationOf(id) == 0 ? Initial(id) : Child(id);
+  if (steady_state_) candidate.seen = NumTold();
+  return candidate;
+}
+
+bool Evolution::IsDue(std::int64_t id) const {
+  if (GenerationOf(id) == 0) return true;
+  return steady_state_ ? !best_.empty() : GenerationOf(id) <= generation_;
+}
+
 std::optional<Candidate> Evolution::Ask() {
-  if (Finished()) return std::nullopt;
-  for (std::int64_t id = FirstIdOf(generation_); id < FirstIdOf(generation_ + 1); ++id) {
-    if (told_.contains(id) || asked_.contains(id)) continue;
-    return asked_[id] = generation_ == 0 ? Initial(id) : Child(id);
+  if (!again_.empty()) {
+    const std::int64_t id = again_.front();
+    again_.pop_front();
+    return asked_.at(id);
   }
-  return std::nullopt;
+  while (told_.contains(next_id_)) ++next_id_;
+  if (next_id_ >= planned_evaluations() || !IsDue(next_id_)) return std::nullopt;
+  const std::int64_t id = next_id_++;
+  return asked_[id] = Draw(id);
 }
 
 void Evolution::Tell(std::int64_t candidate_id, const Outcome& outcome) {
   const auto asked = asked_.find(candidate_id);
   LCSC_CHECK(asked != asked_.end());
   LCSC_CHECK(!outcome.score || std::isfinite(*outcome.score));
-  told_[candidate_id] = {std::move(asked->second), outcome};
+  EvaluatedCandidate member{.candidate = std::move(asked->second), .outcome = outcome};
+  if (steady_state_) member.order = NumTold();
   asked_.erase(asked);
-  const std::int64_t end = FirstIdOf(generation_ + 1);
-  if (static_cast<std::int64_t>(told_.size()) == end) StartGeneration(generation_ + 1);
-}
-
-void Evolution::StartGeneration(std::int64_t generation) {
-  generation_ = generation;
-  std::vector<const EvaluatedCandidate*> ranked;
-  for (const auto& [id, member] : told_) {
-    if (member.outcome.score) ranked.push_back(&member);
-  }
-  if (ranked.empty()) {
+  Rank(told_[candidate_id] = std::move(member));
+  if (NumTold() == NumInitial() && best_.empty()) {
     throw InputError("none of the {} initial candidates has a score; the first failed with: {}", told_.size(),
                      told_.begin()->second.outcome.failure);
   }
-  std::sort(ranked.begin(), ranked.end(), [](const auto* a, const auto* b) { return RanksBefore(*a, *b); });
-  ranked.resize(std::min(ranked.size(), static_cast<std::size_t>(options_.max_parents)));
-  parents_ = std::move(ranked);
+  if (NumTold() < FirstIdOf(generation_ + 1)) return;
+  ++generation_;
+  parents_ = best_;
 }
 
-std::vector<EvaluatedCandidate> Evolution::Population() const {
-  std::vector<EvaluatedCandidate> population;
-  population.reserve(told_.size());
-  for (const auto& [id, member] : told_) population.push_back(member);
-  return population;
+void Evolution::Rank(const EvaluatedCandidate& member) {
+  if (!member.outcome.score) return;
+  const auto place = std::upper_bound(best_.begin(), best_.end(), &member,
+                                      [](const auto* a, const auto* b) { return RanksBefore(*a, *b); });
+  best_.insert(place, &member);
+  if (static_cast<std::int64_t>(best_.size()) > options_.max_parents) best_.pop_back();
 }
 
-void Evolution::Restore(const std::vector<EvaluatedCandidate>& population) {
+SearchState Evolution::State() const {
+  SearchState state;
+  state.population.reserve(told_.size());
+  for (const auto& [id, member] : told_) state.population.push_back(member);
+  if (!steady_state_) return state;
+  for (const auto& [id, candidate] : asked_) state.in_flight.push_back(candidate);
+  return state;
+}
+
+void Evolution::Readmit(const Candidate& saved) {
+  if (!SameCandidate(Draw(saved.id), saved)) {
+    throw InputError("the saved candidate {} is not the one that these options give; was the run directory changed?",
+                     saved.id);
+  }
+  asked_[saved.id] = saved;
+}
+
+void Evolution::Restore(const SearchState& saved) {
   LCSC_CHECK(told_.empty() && asked_.empty());
-  for (const EvaluatedCandidate& saved : population) {
-    const std::int64_t id = saved.candidate.id;
+  steady_state_ ? RestoreOrder(saved) : RestoreGenerations(saved);
+}
+
+void Evolution::RestoreGenerations(const SearchState& saved) {
+  for (const auto& [candidate, outcome, order] : saved.population) {
+    const std::int64_t id = candidate.id;
     const bool due = id >= FirstIdOf(generation_) && id < FirstIdOf(generation_ + 1) && !told_.contains(id);
     if (!due) throw InputError("the saved population has candidate {} where generation {} is due", id, generation_);
-    if (!SameCandidate(generation_ == 0 ? Initial(id) : Child(id), saved.candidate)) {
-      throw InputError("the saved candidate {} is not the one that these options give; was the run directory changed?",
-                       id);
+    Readmit(candidate);
+    Tell(id, outcome);
+  }
+}
+
+// Everything happens again as it did: before the t-th outcome is told, those candidates are drawn that saw t outcomes.
+void Evolution::RestoreOrder(const SearchState& saved) {
+  std::vector<const Candidate*> drawn;
+  Members told;
+  for (const EvaluatedCandidate& member : saved.population) {
+    drawn.push_back(&member.candidate);
+    told.push_back(&member);
+  }
+  for (const Candidate& candidate : saved.in_flight) {
+    drawn.push_back(&candidate);
+    again_.push_back(candidate.id);
+  }
+  std::sort(drawn.begin(), drawn.end(), [](const auto* a, const auto* b) { return a->id < b->id; });
+  std::sort(told.begin(), told.end(), [](const auto* a, const auto* b) { return a->order < b->order; });
+  std::size_t next = 0;
+  const auto draw = [&] {
+    for (; next < drawn.size() && drawn[next]->seen == NumTold(); ++next, ++next_id_) {
+      if (drawn[next]->id != next_id_ || !IsDue(next_id_)) {
+        throw InputError("the saved population has candidate {} where {} is due", drawn[next]->id, next_id_);
+      }
+      Readmit(*drawn[next]);
     }
-    asked_[id] = saved.candidate;
-    Tell(id, saved.outcome);
+  };
+  for (const EvaluatedCandidate* member : told) {
+    draw();
+    const std::int64_t id = member->candidate.id;
+    if (member->order != NumTold() || !asked_.contains(id)) {
+      throw InputError("the saved population has no usable order: candidate {} where outcome {} is due", id, NumTold());
+    }
+    Tell(id, member->outcome);
+  }
+  draw();
+  if (next < drawn.size()) {
+    throw InputError("the saved population has {} candidates of which only {} can have been drawn", drawn.size(), next);
   }
 }
 

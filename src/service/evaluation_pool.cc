@@ -47,12 +47,14 @@ void GroupPool::Submit(const Candidate& candidate) {
   RecordStart();
   const int group = LeastLoadedGroup();
   ++in_flight_[static_cast<std::size_t>(group)];
+  RecordMessage();
   mailbox_.Send(options_.layout.LeaderOf(group), MessageTag::kCandidate, PackCandidate(candidate));
 }
 
 std::optional<EvaluationPool::Result> GroupPool::Wait(double timeout_s) {
   const auto received = mailbox_.Receive(Mailbox::kAnyRank, MessageTag::kOutcome, timeout_s);
   if (!received) return std::nullopt;
+  RecordMessage();
   OutcomeMessage message = UnpackOutcome(received->bytes);
   const int group = (received->from_rank - 1) / options_.layout.group_size;
   --in_flight_[static_cast<std::size_t>(group)];

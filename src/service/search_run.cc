@@ -14,15 +14,14 @@ using Clock = std::chrono::steady_clock;
 
 double SecondsSince(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-std::string ScoreText(const EvaluatedCandidate* member) {
-  return member == nullptr ? "none" : fmt::format("{:.4f}", *member->outcome.score);
-}
+std::string ScoreText(std::optional<double> score) { return score ? fmt::format("{:.4f}", *score) : "none"; }
 
-std::string MetricsLine(const EvaluatedCandidate& member, const EvaluationPool::Result& result, double seconds) {
-  const StageSeconds& stages = member.outcome.seconds;
+std::string MetricsLine(const Candidate& candidate, const EvaluationPool::Result& result, double seconds) {
+  const Outcome& outcome = result.outcome;
+  const StageSeconds& stages = outcome.seconds;
   nlohmann::json line = {{"seconds", seconds},
-                         {"id", member.candidate.id},
-                         {"generation", member.candidate.generation},
+                         {"id", candidate.id},
+                         {"generation", candidate.generation},
                          {"group", result.group},
                          {"stage_seconds",
                           {{"merge", stages.merge},
@@ -31,17 +30,18 @@ std::string MetricsLine(const EvaluatedCandidate& member, const EvaluationPool::
                            {"features", stages.features},
                            {"reduce", stages.reduce},
                            {"distance", stages.distance}}}};
-  if (member.outcome.score) line["score"] = *member.outcome.score;
-  if (!member.outcome.metrics.empty()) line["metrics"] = member.outcome.metrics;
-  if (!member.outcome.failure.empty()) line["failure"] = member.outcome.failure;
-  if (member.candidate.ema_rate) line["ema_rate"] = *member.candidate.ema_rate;
+  if (outcome.score) line["score"] = *outcome.score;
+  if (!outcome.metrics.empty()) line["metrics"] = outcome.metrics;
+  if (!outcome.failure.empty()) line["failure"] = outcome.failure;
+  if (candidate.ema_rate) line["ema_rate"] = *candidate.ema_rate;
+  if (candidate.seen) line["seen"] = *candidate.seen;
   return line.dump();
 }
 
 // One session of a search: from the snapshot that it found to its end or its interruption.
 class Session {
  public:
-  Session(Strategy& strategy, EvaluationPool& pool, RunDirectory& directory, const RunOptions& options,
+  Session(Strategy& strategy, EvaluationPool& pool, RunDirectory* directory, const RunOptions& options,
           const RunIdentity& identity)
       : strategy_(strategy), pool_(pool), directory_(directory), options_(options), identity_(identity) {}
 
@@ -52,7 +52,7 @@ class Session {
     Progress progress({.title = "search",
                        .unit = "evaluations",
                        .total = strategy_.planned_evaluations(),
-                       .done_before = static_cast<std::int64_t>(population_.size())});
+                       .done_before = evaluations_});
     while (!strategy_.Finished() && !StopRequested()) {
       while (pool_.HasRoom()) {
         const auto candidate = strategy_.Ask();
@@ -60,80 +60,102 @@ class Session {
         in_flight_[candidate->id] = *candidate;
         pool_.Submit(*candidate);
       }
-      constexpr double kPollSeconds = 0.1;
       if (const auto result = pool_.Wait(kPollSeconds)) Record(*result);
-      progress.Update(static_cast<std::int64_t>(population_.size()), Detail());
+      if (SecondsSince(last_shown_) >= kPollSeconds) Show(progress);
     }
+    Show(progress);
     Publish(strategy_.Finished() ? RunState::kDone : RunState::kInterrupted);
     if (!strategy_.Finished()) spdlog::info("{}: stopped after a clean snapshot", StopSignalName());
     return Summary(pool_.Utilisation());
   }
 
  private:
+  static constexpr double kPollSeconds = 0.1;
+
   SearchSummary Summary(double utilisation) const {
     return {.interrupted = !strategy_.Finished(),
-            .evaluations = static_cast<std::int64_t>(population_.size()),
+            .evaluations = evaluations_,
             .seconds = Seconds(),
             .utilisation = utilisation,
+            .session_evaluations = evaluations_ - earlier_evaluations_,
+            .session_seconds = SecondsSince(start_),
             .population = strategy_.Population()};
   }
 
   void Resume() {
-    const auto snapshot = directory_.ReadSnapshot();
+    if (directory_ == nullptr) return;
+    auto snapshot = directory_->ReadSnapshot();
     if (!snapshot) return;
-    strategy_.Restore(snapshot->population);
     earlier_seconds_ = snapshot->seconds;
     earlier_utilisation_ = snapshot->utilisation;
-    population_ = snapshot->population;
-    spdlog::info("resuming {}: {} of {} evaluations are done", directory_.folder().string(), population_.size(),
+    for (const EvaluatedCandidate& member : snapshot->population) Count(member.candidate, member.outcome);
+    earlier_evaluations_ = evaluations_;
+    strategy_.Restore({std::move(snapshot->population), std::move(snapshot->in_flight)});
+    spdlog::info("resuming {}: {} of {} evaluations are done", directory_->folder().string(), evaluations_,
                  strategy_.planned_evaluations());
+  }
+
+  void Count(const Candidate& candidate, const Outcome& outcome) {
+    ++evaluations_;
+    const auto keep_best = [&](std::optional<double>& best) {
+      if (outcome.score && (!best || *outcome.score < *best)) best = outcome.score;
+    };
+    keep_best(best_);
+    if (candidate.ema_rate) keep_best(best_ema_);
   }
 
   void Record(const EvaluationPool::Result& result) {
     strategy_.Tell(result.candidate_id, result.outcome);
     const auto candidate = in_flight_.find(result.candidate_id);
-    population_.push_back({std::move(candidate->second), result.outcome});
-    in_flight_.erase(candidate);
+    Count(candidate->second, result.outcome);
     if (!result.outcome.score) {
       spdlog::warn("candidate {} has no score: {}", result.candidate_id, result.outcome.failure);
     }
-    directory_.AppendMetrics(MetricsLine(population_.back(), result, Seconds()));
+    if (directory_ != nullptr) directory_->AppendMetrics(MetricsLine(candidate->second, result, Seconds()));
+    in_flight_.erase(candidate);
     if (SecondsSince(last_publish_) >= options_.snapshot_interval_s) Publish(RunState::kRunning);
   }
 
   void Publish(RunState state) {
-    directory_.PublishSnapshot({.identity = identity_,
-                                .state = state,
-                                .planned_evaluations = strategy_.planned_evaluations(),
-                                .seconds = Seconds(),
-                                .utilisation = pool_.Utilisation(),
-                                .population = strategy_.Population()});
+    if (directory_ == nullptr) return;
+    SearchState searched = strategy_.State();
+    directory_->PublishSnapshot({.identity = identity_,
+                                 .state = state,
+                                 .planned_evaluations = strategy_.planned_evaluations(),
+                                 .seconds = Seconds(),
+                                 .utilisation = pool_.Utilisation(),
+                                 .population = std::move(searched.population),
+                                 .in_flight = std::move(searched.in_flight)});
     last_publish_ = Clock::now();
   }
 
   double Seconds() const { return earlier_seconds_ + SecondsSince(start_); }
 
-  std::string Detail() const {
-    return fmt::format("best {}  best EMA {}  busy {:.0f}%", ScoreText(BestOf(population_)),
-                       ScoreText(BestOf(population_, /*only_ema=*/true)), 100 * pool_.Utilisation());
+  void Show(Progress& progress) {
+    if (directory_ != nullptr) directory_->FlushMetrics();
+    progress.Update(evaluations_, fmt::format("best {}  best EMA {}  busy {:.0f}%", ScoreText(best_),
+                                              ScoreText(best_ema_), 100 * pool_.Utilisation()));
+    last_shown_ = Clock::now();
   }
 
   Strategy& strategy_;
   EvaluationPool& pool_;
-  RunDirectory& directory_;
+  RunDirectory* directory_;
   const RunOptions& options_;
   const RunIdentity& identity_;
   Clock::time_point start_ = Clock::now();
-  Clock::time_point last_publish_ = start_;
+  Clock::time_point last_publish_ = start_, last_shown_ = start_;
   double earlier_seconds_ = 0;
   double earlier_utilisation_ = 0;
+  std::int64_t earlier_evaluations_ = 0;
+  std::int64_t evaluations_ = 0;
+  std::optional<double> best_, best_ema_;
   std::map<std::int64_t, Candidate> in_flight_;
-  std::vector<EvaluatedCandidate> population_;  // in the order in which outcomes came
 };
 
 }  // namespace
 
-SearchSummary RunSearch(Strategy& strategy, EvaluationPool& pool, RunDirectory& directory, const RunOptions& options,
+SearchSummary RunSearch(Strategy& strategy, EvaluationPool& pool, RunDirectory* directory, const RunOptions& options,
                         const RunIdentity& identity) {
   return Session(strategy, pool, directory, options, identity).Run();
 }

@@ -12,35 +12,40 @@ namespace lcsc {
 namespace {
 
 constexpr const char* kKind = "lcsc population";
-constexpr std::int64_t kVersion = 1;
+// 2: with the order of a steady-state search. Generational ones are still written as 1, which says all of them.
+constexpr std::int64_t kVersion = 1, kVersionWithOrder = 2;
 constexpr std::int64_t kNumStages = 6;
 constexpr const char* kMetricNames = "metric_names";
 constexpr const char* kMetricValues = "metric_values";
+constexpr const char* kSeen = "seen";
+constexpr const char* kOrder = "order";
+constexpr const char* kInFlight = "in_flight";
 constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
 
-// The candidates as columns, one row each.
-struct Columns {
-  std::vector<std::int64_t> ids, generations, parents;
-  std::vector<double> coefficients, ema_rates, scores, stage_seconds;
-  std::vector<std::string> failures;
-};
+const Candidate& ProposalOf(const EvaluatedCandidate& member) { return member.candidate; }
+const Candidate& ProposalOf(const Candidate& candidate) { return candidate; }
 
-Columns ToColumns(const std::vector<EvaluatedCandidate>& population) {
-  Columns columns;
-  for (const auto& [candidate, outcome] : population) {
-    columns.ids.push_back(candidate.id);
-    columns.generations.push_back(candidate.generation);
-    columns.parents.insert(columns.parents.end(), candidate.parents.begin(), candidate.parents.end());
-    columns.coefficients.insert(columns.coefficients.end(), candidate.coefficients.begin(),
-                                candidate.coefficients.end());
-    columns.ema_rates.push_back(candidate.ema_rate.value_or(kNone));
-    columns.scores.push_back(outcome.score.value_or(kNone));
-    columns.failures.push_back(outcome.failure);
-    const StageSeconds& s = outcome.seconds;
-    columns.stage_seconds.insert(columns.stage_seconds.end(),
-                                 {s.merge, s.gather, s.sample, s.features, s.reduce, s.distance});
+// What a candidate was before it was evaluated, as columns, one row each. REQUIRES: not empty.
+template <typename Member>
+void WriteProposals(Hdf5Group& group, const std::vector<Member>& members) {
+  std::vector<std::int64_t> ids, generations, parents, seen;
+  std::vector<double> coefficients, ema_rates;
+  for (const Member& member : members) {
+    const Candidate& candidate = ProposalOf(member);
+    ids.push_back(candidate.id);
+    generations.push_back(candidate.generation);
+    parents.insert(parents.end(), candidate.parents.begin(), candidate.parents.end());
+    coefficients.insert(coefficients.end(), candidate.coefficients.begin(), candidate.coefficients.end());
+    ema_rates.push_back(candidate.ema_rate.value_or(kNone));
+    if (candidate.seen) seen.push_back(*candidate.seen);
   }
-  return columns;
+  const auto n = static_cast<std::int64_t>(members.size());
+  group.Write<std::int64_t>("id", ids);
+  group.Write<std::int64_t>("generation", generations);
+  group.Write<std::int64_t>("parents", parents, {n, 2});
+  group.Write<double>("coefficients", coefficients, {n, static_cast<std::int64_t>(coefficients.size()) / n});
+  group.Write<double>("ema_rate", ema_rates);
+  if (!seen.empty()) group.Write<std::int64_t>(kSeen, seen);
 }
 
 // Every name that any candidate has, in ascending order.
@@ -90,7 +95,7 @@ void ReadMetrics(const Hdf5Group& group, std::vector<EvaluatedCandidate>& popula
   }
 }
 
-std::vector<EvaluatedCandidate> ReadCandidates(const Hdf5Group& group) {
+std::vector<Candidate> ReadProposals(const Hdf5Group& group) {
   const Hdf5Array<double> coefficients = group.Read<double>("coefficients");
   if (coefficients.shape.size() != 2) {
     throw InputError("{}: candidates/coefficients: expected shape [n, K], found {}; the file is damaged",
@@ -101,6 +106,26 @@ std::vector<EvaluatedCandidate> ReadCandidates(const Hdf5Group& group) {
   const auto generations = ReadColumn<std::int64_t>(group, "generation", {n});
   const auto parents = ReadColumn<std::int64_t>(group, "parents", {n, 2});
   const auto ema_rates = ReadColumn<double>(group, "ema_rate", {n});
+  std::vector<Candidate> candidates(static_cast<std::size_t>(n));
+  for (std::size_t i = 0; i < candidates.size(); ++i) {
+    Candidate& candidate = candidates[i];
+    candidate.id = ids[i];
+    candidate.generation = generations[i];
+    candidate.parents = {parents[2 * i], parents[2 * i + 1]};
+    const auto row = coefficients.values.begin() + static_cast<std::int64_t>(i) * num_checkpoints;
+    candidate.coefficients.assign(row, row + num_checkpoints);
+    if (ema_rates[i] == ema_rates[i]) candidate.ema_rate = ema_rates[i];
+  }
+  if (group.Contains(kSeen)) {
+    const auto seen = ReadColumn<std::int64_t>(group, kSeen, {n});
+    for (std::size_t i = 0; i < candidates.size(); ++i) candidates[i].seen = seen[i];
+  }
+  return candidates;
+}
+
+std::vector<EvaluatedCandidate> ReadCandidates(const Hdf5Group& group) {
+  std::vector<Candidate> candidates = ReadProposals(group);
+  const auto n = static_cast<std::int64_t>(candidates.size());
   const auto scores = ReadColumn<double>(group, "score", {n});
   const auto seconds = ReadColumn<double>(group, "stage_seconds", {n, kNumStages});
   const std::vector<std::string> failures = group.ReadTexts("failure");
@@ -108,37 +133,45 @@ std::vector<EvaluatedCandidate> ReadCandidates(const Hdf5Group& group) {
     throw InputError("{}: candidates/failure: expected {} texts, found {}; the file is damaged", group.path().string(),
                      n, failures.size());
   }
-  std::vector<EvaluatedCandidate> population(static_cast<std::size_t>(n));
+  std::vector<EvaluatedCandidate> population(candidates.size());
   for (std::size_t i = 0; i < population.size(); ++i) {
-    auto& [candidate, outcome] = population[i];
-    candidate.id = ids[i];
-    candidate.generation = generations[i];
-    candidate.parents = {parents[2 * i], parents[2 * i + 1]};
-    const auto row = coefficients.values.begin() + static_cast<std::int64_t>(i) * num_checkpoints;
-    candidate.coefficients.assign(row, row + num_checkpoints);
-    if (ema_rates[i] == ema_rates[i]) candidate.ema_rate = ema_rates[i];
+    population[i].candidate = std::move(candidates[i]);
+    Outcome& outcome = population[i].outcome;
     if (scores[i] == scores[i]) outcome.score = scores[i];
     outcome.failure = failures[i];
     const double* s = &seconds[i * kNumStages];
     outcome.seconds = {s[0], s[1], s[2], s[3], s[4], s[5]};
+  }
+  if (group.Contains(kOrder)) {
+    const auto order = ReadColumn<std::int64_t>(group, kOrder, {n});
+    for (std::size_t i = 0; i < population.size(); ++i) population[i].order = order[i];
   }
   ReadMetrics(group, population);
   return population;
 }
 
 void WriteCandidates(Hdf5Group group, const std::vector<EvaluatedCandidate>& population) {
-  const Columns columns = ToColumns(population);
-  const auto n = static_cast<std::int64_t>(population.size());
-  const auto num_checkpoints = static_cast<std::int64_t>(columns.coefficients.size()) / n;
-  group.Write<std::int64_t>("id", columns.ids);
-  group.Write<std::int64_t>("generation", columns.generations);
-  group.Write<std::int64_t>("parents", columns.parents, {n, 2});
-  group.Write<double>("coefficients", columns.coefficients, {n, num_checkpoints});
-  group.Write<double>("ema_rate", columns.ema_rates);
-  group.Write<double>("score", columns.scores);
-  group.Write<double>("stage_seconds", columns.stage_seconds, {n, kNumStages});
-  group.WriteTexts("failure", columns.failures);
+  WriteProposals(group, population);
+  std::vector<double> scores, stage_seconds;
+  std::vector<std::string> failures;
+  std::vector<std::int64_t> orders;
+  for (const auto& [candidate, outcome, order] : population) {
+    scores.push_back(outcome.score.value_or(kNone));
+    failures.push_back(outcome.failure);
+    const StageSeconds& s = outcome.seconds;
+    stage_seconds.insert(stage_seconds.end(), {s.merge, s.gather, s.sample, s.features, s.reduce, s.distance});
+    if (order) orders.push_back(*order);
+  }
+  group.Write<double>("score", scores);
+  group.Write<double>("stage_seconds", stage_seconds, {static_cast<std::int64_t>(population.size()), kNumStages});
+  group.WriteTexts("failure", failures);
+  if (!orders.empty()) group.Write<std::int64_t>(kOrder, orders);
   WriteMetrics(group, population);
+}
+
+// Whether a reader must know of orders to go on with this population.
+bool HasOrder(const PopulationSnapshot& snapshot) {
+  return !snapshot.in_flight.empty() || (!snapshot.population.empty() && snapshot.population[0].order);
 }
 
 RunState StateFromName(const std::string& name) {
@@ -153,7 +186,7 @@ RunState StateFromName(const std::string& name) {
 void RunDirectory::PublishSnapshot(const PopulationSnapshot& snapshot) const {
   PublishHdf5(population_path(), [&](Hdf5Group& root) {
     root.WriteTextAttribute("kind", kKind);
-    root.WriteIntegerAttribute("version", kVersion);
+    root.WriteIntegerAttribute("version", HasOrder(snapshot) ? kVersionWithOrder : kVersion);
     root.WriteTextAttribute("state", RunStateName(snapshot.state));
     root.WriteIntegerAttribute("planned_evaluations", snapshot.planned_evaluations);
     root.WriteIntegerAttribute("updated", static_cast<std::int64_t>(std::time(nullptr)));
@@ -167,6 +200,9 @@ void RunDirectory::PublishSnapshot(const PopulationSnapshot& snapshot) const {
     root.WriteTexts("identity_keys", keys);
     root.WriteTexts("identity_values", values);
     if (!snapshot.population.empty()) WriteCandidates(root.CreateGroup("candidates"), snapshot.population);
+    if (snapshot.in_flight.empty()) return;
+    Hdf5Group in_flight = root.CreateGroup(kInFlight);
+    WriteProposals(in_flight, snapshot.in_flight);
   });
 }
 
@@ -178,9 +214,9 @@ std::optional<PopulationSnapshot> RunDirectory::ReadSnapshot() const {
     throw InputError("{}: expected a file of kind '{}', found '{}'", population_path().string(), kKind, kind);
   }
   const std::int64_t version = root.ReadIntegerAttribute("version");
-  if (version != kVersion) {
-    throw InputError("{}: expected version {}, found {}; use the lcsc that wrote it", population_path().string(),
-                     kVersion, version);
+  if (version != kVersion && version != kVersionWithOrder) {
+    throw InputError("{}: expected version {} or {}, found {}; use the lcsc that wrote it", population_path().string(),
+                     kVersion, kVersionWithOrder, version);
   }
   PopulationSnapshot snapshot;
   snapshot.state = StateFromName(root.ReadTextAttribute("state"));
@@ -196,6 +232,7 @@ std::optional<PopulationSnapshot> RunDirectory::ReadSnapshot() const {
   }
   for (std::size_t i = 0; i < keys.size(); ++i) snapshot.identity[keys[i]] = values[i];
   if (root.Contains("candidates")) snapshot.population = ReadCandidates(root.OpenGroup("candidates"));
+  if (root.Contains(kInFlight)) snapshot.in_flight = ReadProposals(root.OpenGroup(kInFlight));
   return snapshot;
 }
 

@@ -38,7 +38,17 @@ void RunDirectory::PublishConfig(const std::string& ini) const { PublishText(con
 void RunDirectory::AppendMetrics(const std::string& json_line) {
   if (metrics_failed_) return;
   if (!metrics_.is_open()) metrics_.open(metrics_path(), std::ios::app);
-  metrics_ << json_line << '\n' << std::flush;
+  metrics_ << json_line << '\n';
+  CheckMetrics();
+}
+
+void RunDirectory::FlushMetrics() {
+  if (metrics_failed_ || !metrics_.is_open()) return;
+  metrics_.flush();
+  CheckMetrics();
+}
+
+void RunDirectory::CheckMetrics() {
   if (metrics_) return;
   metrics_failed_ = true;
   spdlog::warn("cannot append to {}; the search goes on without it", metrics_path().string());

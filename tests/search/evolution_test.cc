@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <deque>
 #include <random>
+#include <set>
 
 #include "lcsc/base/error.h"
 
@@ -85,7 +87,7 @@ TEST(EvolutionTest, ResumedEqualsUninterrupted) {
   for (const std::int64_t stop_after : {0, 3, 13, 17, 20, 47}) {
     Evolution first(SmallOptions(), Steps()), second(SmallOptions(), Steps());
     RunSearch(first, 5, 7, stop_after);
-    second.Restore(first.Population());
+    second.Restore(first.State());
     RunSearch(second, 3, 8);
     ExpectSamePopulation(whole, second);
   }
@@ -97,7 +99,7 @@ TEST(EvolutionTest, MoreEpochsContinueTheSameSearch) {
   Evolution whole(longer, Steps()), first(SmallOptions(), Steps()), second(longer, Steps());
   RunSearch(whole);
   RunSearch(first);
-  second.Restore(first.Population());
+  second.Restore(first.State());
   RunSearch(second);
   ExpectSamePopulation(whole, second);
 }
@@ -219,7 +221,160 @@ TEST(EvolutionTest, RefusesAPopulationOfOtherOptions) {
   SearchOptions other = SmallOptions();
   other.seed = 2;
   Evolution second(other, Steps());
-  EXPECT_THROW(second.Restore(first.Population()), InputError);
+  EXPECT_THROW(second.Restore(first.State()), InputError);
+}
+
+SearchOptions SteadyOptions() {
+  SearchOptions options = SmallOptions();
+  options.schedule = "steady-state";
+  return options;
+}
+
+// A queue of `width` candidates, answered first in, first out: every state of it follows from the strategy's own.
+void RunQueue(Strategy& strategy, std::size_t width, std::int64_t stop_after = -1) {
+  std::deque<Candidate> queue;
+  for (std::int64_t told = 0; told != stop_after; ++told) {
+    while (queue.size() < width) {
+      auto candidate = strategy.Ask();
+      if (!candidate) break;
+      queue.push_back(*candidate);
+    }
+    if (queue.empty()) return;
+    strategy.Tell(queue.front().id, Evaluate(queue.front()));
+    queue.pop_front();
+  }
+}
+
+TEST(SteadyStateTest, EveryIdIsDrawnOnceAndCountsWhatItSaw) {
+  Evolution strategy(SteadyOptions(), Steps());
+  RunSearch(strategy, 9, 5);
+  EXPECT_TRUE(strategy.Finished());
+  const auto population = strategy.Population();
+  ASSERT_EQ(population.size(), 13u + 5 * 7);
+  std::set<std::int64_t> orders;
+  for (std::size_t i = 0; i < population.size(); ++i) {
+    const auto& [candidate, outcome, order] = population[i];
+    EXPECT_EQ(candidate.id, static_cast<std::int64_t>(i));
+    EXPECT_EQ(candidate.generation, i < 13 ? 0 : 1 + static_cast<std::int64_t>(i - 13) / 7);
+    ASSERT_TRUE(candidate.seen && order);
+    EXPECT_LE(*candidate.seen, *order);
+    EXPECT_GE(*candidate.seen, static_cast<std::int64_t>(i) - 8) << "nine in flight: all but eight had been told";
+    orders.insert(*order);
+  }
+  EXPECT_EQ(orders.size(), population.size());
+  EXPECT_EQ(*orders.rbegin(), static_cast<std::int64_t>(population.size()) - 1);
+}
+
+// Independently of the strategy's own ranking: sorted from scratch for each candidate.
+TEST(SteadyStateTest, ParentsAreTheBestOfWhatHadBeenSeen) {
+  Evolution strategy(SteadyOptions(), Steps());
+  RunSearch(strategy, 6, 3);
+  const auto population = strategy.Population();
+  bool later_than_a_generation = false;
+  for (const auto& member : population) {
+    if (member.candidate.generation == 0) continue;
+    std::vector<EvaluatedCandidate> seen;
+    for (const auto& other : population) {
+      if (*other.order < *member.candidate.seen) seen.push_back(other);
+    }
+    std::sort(seen.begin(), seen.end(), RanksBefore);
+    seen.resize(std::min<std::size_t>(seen.size(), 4));
+    for (const std::int64_t parent : member.candidate.parents) {
+      EXPECT_TRUE(
+          std::any_of(seen.begin(), seen.end(), [&](const auto& other) { return other.candidate.id == parent; }))
+          << parent << " of " << member.candidate.id;
+      const auto& drawn_from = population[static_cast<std::size_t>(parent)].candidate;
+      later_than_a_generation |= drawn_from.generation > 0 && drawn_from.generation == member.candidate.generation;
+    }
+  }
+  EXPECT_TRUE(later_than_a_generation) << "no child had a parent of its own generation: there was a barrier";
+}
+
+TEST(SteadyStateTest, NoAskWaitsOnceThereIsAScore) {
+  Evolution strategy(SteadyOptions(), Steps());
+  for (int i = 0; i < 13; ++i) ASSERT_TRUE(strategy.Ask());
+  EXPECT_FALSE(strategy.Ask());
+  strategy.Tell(0, {.score = {}, .failure = "non-finite images", .seconds = {}});
+  EXPECT_FALSE(strategy.Ask()) << "a failure is no parent";
+  strategy.Tell(7, {.score = 1.5, .failure = "", .seconds = {}});
+  for (std::int64_t id = 13; id < 13 + 5 * 7; ++id) {
+    const auto child = strategy.Ask();
+    ASSERT_TRUE(child);
+    EXPECT_EQ(child->id, id);
+    EXPECT_EQ(child->parents, (std::array<std::int64_t, 2>{7, 7}));
+    EXPECT_EQ(child->seen, 2);
+  }
+  EXPECT_FALSE(strategy.Ask());
+  EXPECT_FALSE(strategy.Finished());
+}
+
+TEST(SteadyStateTest, ResumedEqualsUninterruptedWithTheSameCandidatesInFlight) {
+  Evolution whole(SteadyOptions(), Steps());
+  RunQueue(whole, 5);
+  EXPECT_TRUE(whole.Finished());
+  for (const std::int64_t stop_after : {0, 1, 3, 12, 14, 30, 44, 47}) {
+    Evolution first(SteadyOptions(), Steps()), second(SteadyOptions(), Steps());
+    RunQueue(first, 5, stop_after);
+    const SearchState saved = first.State();
+    EXPECT_EQ(saved.in_flight.size(),
+              stop_after == 0 ? 0u : std::min<std::size_t>(4, 48u - static_cast<std::size_t>(stop_after)));
+    second.Restore(saved);
+    Evolution asked(SteadyOptions(), Steps());
+    asked.Restore(saved);
+    for (const Candidate& expected : saved.in_flight) EXPECT_EQ(asked.Ask(), expected);
+    RunQueue(second, 5);
+    ExpectSamePopulation(whole, second);
+    EXPECT_EQ(PopulationDigest(whole.Population()), PopulationDigest(second.Population()));
+  }
+}
+
+TEST(SteadyStateTest, ADifferentOrderGivesADifferentSearchThatRestoresBitForBit) {
+  Evolution one(SteadyOptions(), Steps()), other(SteadyOptions(), Steps());
+  RunSearch(one, 6, 1);
+  RunSearch(other, 6, 2);
+  EXPECT_NE(PopulationDigest(one.Population()), PopulationDigest(other.Population()));
+  Evolution again(SteadyOptions(), Steps());
+  again.Restore(one.State());
+  ExpectSamePopulation(one, again);
+  EXPECT_TRUE(again.Finished());
+}
+
+TEST(SteadyStateTest, AnOrderThatCannotHaveBeenIsRefused) {
+  Evolution first(SteadyOptions(), Steps());
+  RunQueue(first, 5, 30);
+  const SearchState saved = first.State();
+  const auto refused = [](const SearchState& state) {
+    Evolution second(SteadyOptions(), Steps());
+    EXPECT_THROW(second.Restore(state), InputError);
+  };
+  SearchState damaged = saved;
+  std::swap(damaged.population[3].order, damaged.population[20].order);
+  refused(damaged);
+  damaged = saved;
+  damaged.population[20].candidate.seen = 3;
+  refused(damaged);
+  damaged = saved;
+  damaged.population[20].candidate.coefficients[2] += 1e-6;
+  refused(damaged);
+  damaged = saved;
+  damaged.population.erase(damaged.population.begin() + 10);
+  refused(damaged);
+  damaged = saved;
+  damaged.in_flight.pop_back();
+  damaged.in_flight.front().seen.reset();
+  refused(damaged);
+  Evolution generational(SmallOptions(), Steps());
+  EXPECT_THROW(generational.Restore(saved), InputError);
+}
+
+TEST(SteadyStateTest, RefusesToGoOnWhenEveryInitialCandidateFailed) {
+  Evolution strategy(SteadyOptions(), Steps());
+  const auto run = [&] {
+    while (auto candidate = strategy.Ask()) {
+      strategy.Tell(candidate->id, Outcome{.score = {}, .failure = "non-finite images", .seconds = {}});
+    }
+  };
+  EXPECT_THROW(run(), InputError);
 }
 
 }  // namespace

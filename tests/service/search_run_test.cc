@@ -40,7 +40,7 @@ class SearchRunTest : public ::testing::Test {
     LocalPool pool(evaluator);
     Evolution strategy(options_, {1, 2, 3, 4});
     RunDirectory directory = RunDirectory::Create(folder_ / name);
-    const SearchSummary summary = RunSearch(strategy, pool, directory, run_, {{"key", "value"}});
+    const SearchSummary summary = RunSearch(strategy, pool, &directory, run_, {{"key", "value"}});
     SetStopRequested(false);
     return summary;
   }

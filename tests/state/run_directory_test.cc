@@ -9,6 +9,7 @@
 #include <fstream>
 
 #include "lcsc/base/error.h"
+#include "lcsc/store/hdf5.h"
 
 namespace lcsc {
 namespace {
@@ -58,7 +59,9 @@ void ExpectEqual(const PopulationSnapshot& a, const PopulationSnapshot& b) {
     EXPECT_EQ(a.population[i].outcome.failure, b.population[i].outcome.failure);
     EXPECT_EQ(a.population[i].outcome.metrics, b.population[i].outcome.metrics);
     EXPECT_EQ(a.population[i].outcome.seconds.distance, b.population[i].outcome.seconds.distance);
+    EXPECT_EQ(a.population[i].order, b.population[i].order);
   }
+  EXPECT_EQ(a.in_flight, b.in_flight);
 }
 
 TEST_F(RunDirectoryTest, ASnapshotReadsBackBitForBit) {
@@ -79,6 +82,40 @@ TEST_F(RunDirectoryTest, CandidatesHaveTheMetricsThatAreKnown) {
   snapshot.population[3].outcome.metrics = {{"inception_score", 3}};
   directory.PublishSnapshot(snapshot);
   ExpectEqual(*directory.ReadSnapshot(), snapshot);
+}
+
+std::int64_t VersionOf(const RunDirectory& directory) {
+  return Hdf5Group::OpenFile(directory.population_path()).ReadIntegerAttribute("version");
+}
+
+TEST_F(RunDirectoryTest, TheOrderOfASteadyStateSearchReadsBack) {
+  const RunDirectory directory = RunDirectory::Create(folder_);
+  PopulationSnapshot snapshot = Snapshot(4);
+  const std::vector<std::int64_t> seen = {0, 0, 1, 3}, order = {2, 0, 1, 3};
+  for (std::size_t i = 0; i < 4; ++i) {
+    snapshot.population[i].candidate.seen = seen[i];
+    snapshot.population[i].order = order[i];
+  }
+  for (std::int64_t id = 4; id < 7; ++id) {
+    snapshot.in_flight.push_back(
+        {.id = id, .generation = 1, .coefficients = {1.0 / 7, 0.5, -0.25}, .parents = {3, 0}, .seen = id - 1});
+  }
+  directory.PublishSnapshot(snapshot);
+  ExpectEqual(*directory.ReadSnapshot(), snapshot);
+  EXPECT_EQ(VersionOf(directory), 2);
+  snapshot.population.clear();
+  directory.PublishSnapshot(snapshot);
+  ExpectEqual(*directory.ReadSnapshot(), snapshot);
+  EXPECT_EQ(VersionOf(directory), 2) << "an older program would forget what is in flight";
+}
+
+TEST_F(RunDirectoryTest, AGenerationalSearchIsWrittenAsBefore) {
+  const RunDirectory directory = RunDirectory::Create(folder_);
+  directory.PublishSnapshot(Snapshot(4));
+  EXPECT_EQ(VersionOf(directory), 1);
+  const Hdf5Group root = Hdf5Group::OpenFile(directory.population_path());
+  for (const char* name : {"seen", "order"}) EXPECT_FALSE(root.OpenGroup("candidates").Contains(name)) << name;
+  EXPECT_FALSE(root.Contains("in_flight"));
 }
 
 TEST_F(RunDirectoryTest, AFullDiskLeavesTheOldSnapshot) {

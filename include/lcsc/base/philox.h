@@ -21,6 +21,7 @@ enum class RandomPurpose : std::uint32_t {
   kInitialWeights = 6,
   kTest = 7,
   kMetricSubset = 8,
+  kSimulation = 9,
 };
 
 // The stream of random numbers that belongs to (purpose, seed, index, part), for example to sample `index` of the noise

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "lcsc/config/option_set.h"
@@ -16,6 +17,9 @@ struct SearchOptions {
   double crossover_rate = 0.5;    // probability that two parents are mixed; otherwise the child is one of them
   double mutation_std = 0.1;      // times 1 / sqrt(K): standard deviation of the noise on each coefficient
   double mutation_decay = 0;      // generations in which mutation_std halves; 0: never
+  // generational: the children of one generation are drawn when all of the one before have been evaluated (Alg. 1);
+  // steady-state: each is drawn from what is known at the moment
+  std::string schedule = "generational";
   std::vector<double> ema_rates;  // per training iteration; empty: a grid that suits the window
 };
 

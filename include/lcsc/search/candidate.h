@@ -20,6 +20,8 @@ struct Candidate {
   Coefficients coefficients;
   std::array<std::int64_t, 2> parents = {kNoParent, kNoParent};  // ids; equal when one parent was taken whole
   std::optional<double> ema_rate = {};                           // of an initial candidate
+  // Steady-state only: how many outcomes had been told when it was drawn.
+  std::optional<std::int64_t> seen = {};
 
   bool operator==(const Candidate&) const = default;
 };
@@ -42,6 +44,8 @@ struct Outcome {
 struct EvaluatedCandidate {
   Candidate candidate;
   Outcome outcome;
+  // Steady-state only: how many outcomes were told before this one.
+  std::optional<std::int64_t> order = {};
 };
 
 // Whether `a` ranks before `b`: smaller score first, failures last, then the smaller id.
@@ -49,5 +53,9 @@ bool RanksBefore(const EvaluatedCandidate& a, const EvaluatedCandidate& b);
 
 // The best of those that have a score, or nullptr; with only_ema, among the initial EMA candidates.
 const EvaluatedCandidate* BestOf(const std::vector<EvaluatedCandidate>& population, bool only_ema = false);
+
+// A digest of ids, generations, parents, coefficients and scores, every bit of them: two searches that did the same
+// have the same, whatever ranks they had and however long it took.
+std::string PopulationDigest(const std::vector<EvaluatedCandidate>& population);
 
 }  // namespace lcsc

@@ -1,6 +1,7 @@
-// The paper's Algorithm 1. Generational: P changes only after Iter children have been told.
+// The paper's Algorithm 1, with its generations or without.
 #pragma once
 
+#include <deque>
 #include <map>
 
 #include "lcsc/config/search_options.h"
@@ -12,8 +13,14 @@ namespace lcsc {
 // children: two different parents drawn uniformly from the top min(M_CP, |P|) of P; crossover (with probability
 // crossover_rate each a_i, i >= 2, comes from either parent at random, otherwise all from the first); mutation
 // (Gaussian noise on each a_i, i >= 2). Candidate ids run through the initial population, then generation by
-// generation; child `id` draws from the random stream (search seed, id), so that neither the number of workers nor
-// their speed changes it.
+// generation; child `id` takes its random numbers from the stream (search seed, id).
+//
+// generational (the paper): P changes only after Iter children have been told, so that neither the number of workers
+// nor their speed changes the search.
+// steady-state: P is what has been told at the moment of Ask, which waits only for a first score. A child's generation
+// is what its id says and serves the decay of the mutation. Each candidate carries how many outcomes it had `seen`,
+// each outcome its place in the `order`: from the two the same search can be done again, whatever the speed of those
+// who evaluate (Restore does, and service/replay_pool.h).
 class Evolution : public Strategy {
  public:
   // steps: the training iteration of each checkpoint, ascending, K >= 2.
@@ -21,27 +28,43 @@ class Evolution : public Strategy {
 
   std::optional<Candidate> Ask() override;
   void Tell(std::int64_t candidate_id, const Outcome& outcome) override;
-  bool Finished() const override { return generation_ > options_.epochs; }
+  bool Finished() const override { return NumTold() >= planned_evaluations(); }
   std::int64_t planned_evaluations() const override;
-  std::vector<EvaluatedCandidate> Population() const override;
-  void Restore(const std::vector<EvaluatedCandidate>& population) override;
+  SearchState State() const override;
+  void Restore(const SearchState& saved) override;
 
   // Standard deviation of the noise on each coefficient in generation t >= 1.
   double MutationStd(std::int64_t generation) const;
 
  private:
+  using Members = std::vector<const EvaluatedCandidate*>;
+
+  std::int64_t NumTold() const { return static_cast<std::int64_t>(told_.size()); }
+  std::int64_t NumInitial() const { return static_cast<std::int64_t>(ema_rates_.size()); }
   std::int64_t FirstIdOf(std::int64_t generation) const;
+  std::int64_t GenerationOf(std::int64_t id) const;
+  // Whether what candidate `id` is drawn from is known.
+  bool IsDue(std::int64_t id) const;
+  Candidate Draw(std::int64_t id) const;
   Candidate Initial(std::int64_t id) const;
   Candidate Child(std::int64_t id) const;
-  void StartGeneration(std::int64_t generation);
+  void Rank(const EvaluatedCandidate& member);
+  // Takes a saved candidate as asked for, in the moment in which it was.
+  void Readmit(const Candidate& saved);
+  void RestoreGenerations(const SearchState& saved);
+  void RestoreOrder(const SearchState& saved);
 
   SearchOptions options_;
   std::vector<std::int64_t> steps_;
   std::vector<double> ema_rates_;
+  bool steady_state_;
   std::map<std::int64_t, EvaluatedCandidate> told_;
-  std::int64_t generation_ = 0;
-  std::vector<const EvaluatedCandidate*> parents_;  // CP of the present generation, best first
-  std::map<std::int64_t, Candidate> asked_;         // asked for, not yet told
+  std::map<std::int64_t, Candidate> asked_;  // asked for, not yet told
+  std::deque<std::int64_t> again_;           // of those, the ones that a resumed search must ask for again
+  std::int64_t next_id_ = 0;                 // none that follows has been drawn, unless it was restored as told
+  std::int64_t generation_ = 0;              // all before it have been told
+  Members best_;                             // the M_CP best of those told, best first
+  Members parents_;                          // generational: best_ when the generation began
 };
 
 }  // namespace lcsc

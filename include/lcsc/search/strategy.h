@@ -9,6 +9,13 @@
 
 namespace lcsc {
 
+// What a strategy must find again to go on; together with its options it is its complete state.
+struct SearchState {
+  std::vector<EvaluatedCandidate> population;  // everything told, by id
+  // Asked for and not yet told, by id, as far as they depend on more than the population; else empty.
+  std::vector<Candidate> in_flight = {};
+};
+
 class Strategy {
  public:
   virtual ~Strategy() = default;
@@ -21,12 +28,12 @@ class Strategy {
   // All evaluations of the whole search.
   virtual std::int64_t planned_evaluations() const = 0;
 
-  // Everything told so far, by id: together with the options it is the strategy's complete state.
-  virtual std::vector<EvaluatedCandidate> Population() const = 0;
-  // Continues from a saved population. What was asked for but never told is asked for again.
+  virtual SearchState State() const = 0;
+  std::vector<EvaluatedCandidate> Population() const { return State().population; }
+  // Continues from a saved state. What was asked for but never told is asked for again.
   // REQUIRES: fresh strategy, same options as the one that was saved. Throws InputError when a saved candidate is not
   // the one that these options give.
-  virtual void Restore(const std::vector<EvaluatedCandidate>& population) = 0;
+  virtual void Restore(const SearchState& saved) = 0;
 };
 
 // Evaluates candidates one by one; may be shared by a whole group of ranks behind it.

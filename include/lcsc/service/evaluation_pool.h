@@ -29,15 +29,19 @@ class EvaluationPool {
   // The next outcome, in whatever order they come; nullopt when none came in time or nothing is in flight.
   virtual std::optional<Result> Wait(double timeout_s) = 0;
   // Share of the groups' time since the first candidate that was spent evaluating, in [0, 1].
-  double Utilisation() const;
+  virtual double Utilisation() const;
+  // Messages that have passed between the master and the groups.
+  std::int64_t num_messages() const { return num_messages_; }
 
  protected:
   void RecordStart();
   void RecordBusy(double seconds) { busy_seconds_ += seconds; }
+  void RecordMessage() { ++num_messages_; }
 
  private:
   std::optional<std::chrono::steady_clock::time_point> start_;
   double busy_seconds_ = 0;
+  std::int64_t num_messages_ = 0;
 };
 
 // Evaluates in the calling thread, one candidate per Wait.

@@ -13,6 +13,8 @@ struct SearchSummary {
   std::int64_t evaluations = 0;  // of the whole search, earlier sessions included
   double seconds = 0;            // likewise
   double utilisation = 0;        // of this session
+  std::int64_t session_evaluations = 0;
+  double session_seconds = 0;
   std::vector<EvaluatedCandidate> population;
 };
 
@@ -20,7 +22,8 @@ struct SearchSummary {
 // finished or a stop is requested (then in-flight evaluations are given up; they will be asked for again). A snapshot
 // is published at least every snapshot_interval_s, and at the end. Shows a live line with evaluations, rate, ETA, best
 // score, best EMA and utilisation.
-SearchSummary RunSearch(Strategy& strategy, EvaluationPool& pool, RunDirectory& directory, const RunOptions& options,
+//   directory: nullptr when nothing is to be kept.
+SearchSummary RunSearch(Strategy& strategy, EvaluationPool& pool, RunDirectory* directory, const RunOptions& options,
                         const RunIdentity& identity);
 
 }  // namespace lcsc

@@ -30,6 +30,7 @@ struct PopulationSnapshot {
   double utilisation = 0;      // of the session that wrote it
   std::int64_t updated_s = 0;  // seconds since 1970; set by Publish
   std::vector<EvaluatedCandidate> population;
+  std::vector<Candidate> in_flight;  // steady-state: asked for, not yet told
 };
 
 class RunDirectory {
@@ -49,11 +50,14 @@ class RunDirectory {
   // Atomic: the old snapshot or the new one is there, never half of one. Throws IoError.
   void PublishSnapshot(const PopulationSnapshot& snapshot) const;
   void PublishConfig(const std::string& ini) const;
-  // Appends one line. A full disk is a warning, once: the metrics are a convenience.
+  // Appends one line, which is on the disk after the next FlushMetrics, or before. A full disk is a warning, once: the
+  // metrics are a convenience.
   void AppendMetrics(const std::string& json_line);
+  void FlushMetrics();
 
  private:
   explicit RunDirectory(std::filesystem::path folder) : folder_(std::move(folder)) {}
+  void CheckMetrics();
 
   std::filesystem::path folder_;
   std::ofstream metrics_;
