@@ -57,14 +57,20 @@ NamedTensors LoraMerger::ReadCarried() const {
   return carried;
 }
 
-void LoraMerger::Merge(std::span<const double> coefficients, std::span<float> whole) const {
-  LCSC_CHECK(static_cast<std::int64_t>(whole.size()) == table_.num_elements());
+void LoraMerger::MergeBatch(std::span<const std::span<const double>> coefficients,
+                            std::span<const std::span<float>> wholes) const {
+  LCSC_CHECK(coefficients.size() == wholes.size());
+  for (const std::span<float> whole : wholes) {
+    LCSC_CHECK(static_cast<std::int64_t>(whole.size()) == table_.num_elements());
+  }
   const at::NoGradGuard no_gradients;
   for (std::size_t i = own_.begin; i < own_.end; ++i) {
-    const auto [left, right] = factors_->ProductOf(i, coefficients);
     const at::Tensor& base = base_[i - own_.begin];
-    at::Tensor out = at::from_blob(whole.data() + table_.entries()[i].offset, base.sizes(), at::kFloat);
-    at::addmm_out(out, base, left, right);
+    for (std::size_t c = 0; c < wholes.size(); ++c) {
+      const auto [left, right] = factors_->ProductOf(i, coefficients[c]);
+      at::Tensor out = at::from_blob(wholes[c].data() + table_.entries()[i].offset, base.sizes(), at::kFloat);
+      at::addmm_out(out, base, left, right);
+    }
   }
 }
 

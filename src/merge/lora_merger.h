@@ -14,7 +14,8 @@ class LoraMerger : public WeightMerger {
   LoraMerger(const Trajectory& trajectory, const GroupPlace& place);
 
   NamedTensors ReadCarried() const override;
-  void Merge(std::span<const double> coefficients, std::span<float> whole) const override;
+  void MergeBatch(std::span<const std::span<const double>> coefficients,
+                  std::span<const std::span<float>> wholes) const override;
 
  private:
   // Contiguous ranges of layers, one per rank, of about the same number of multiplications.

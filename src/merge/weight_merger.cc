@@ -24,10 +24,14 @@ class FullMerger : public WeightMerger {
 
   NamedTensors ReadCarried() const override { return carried_; }
 
-  void Merge(std::span<const double> coefficients, std::span<float> whole) const override {
-    LCSC_CHECK(static_cast<std::int64_t>(whole.size()) == table_.num_elements());
-    merger_->Merge(coefficients,
-                   whole.subspan(static_cast<std::size_t>(own_.begin), static_cast<std::size_t>(own_.size())));
+  void MergeBatch(std::span<const std::span<const double>> coefficients,
+                  std::span<const std::span<float>> wholes) const override {
+    std::vector<std::span<float>> own_parts;
+    for (const std::span<float> whole : wholes) {
+      LCSC_CHECK(static_cast<std::int64_t>(whole.size()) == table_.num_elements());
+      own_parts.push_back(whole.subspan(static_cast<std::size_t>(own_.begin), static_cast<std::size_t>(own_.size())));
+    }
+    merger_->MergeBatch(coefficients, own_parts);
   }
 
  private:

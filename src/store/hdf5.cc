@@ -23,6 +23,7 @@ herr_t KeepInnermost(unsigned depth, const H5E_error2_t* error, void* text) {
 // Errors go into exceptions, not onto stderr; locks are left to us, since network file systems may lack them; and the
 // library must not tidy up at exit, where it would crash over whatever a full disk kept it from closing.
 void PrepareLibrary() {
+  const std::lock_guard lock(Hdf5Mutex());
   H5dont_atexit();
   ::setenv("HDF5_USE_FILE_LOCKING", "FALSE", /*replace=*/1);
   H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
@@ -81,6 +82,18 @@ std::string StripPadding(std::string text) {
 }
 
 }  // namespace
+
+std::recursive_mutex& Hdf5Mutex() {
+  // Never destroyed: handles may outlive it otherwise.
+  static auto& mutex = *new std::recursive_mutex;
+  return mutex;
+}
+
+Hdf5Handle::~Hdf5Handle() {
+  if (id_ < 0) return;
+  const std::lock_guard lock(Hdf5Mutex());
+  H5Idec_ref(id_);
+}
 
 void FailHdf5(const char* expression, const Hdf5File& file) {
   std::string text = "unknown reason";
@@ -192,6 +205,7 @@ std::int64_t Hdf5Group::ReadIntegerAttribute(const std::string& name) const {
 
 // Bytes of a fixed-length string type that is not longer than the file.
 std::size_t Hdf5Group::TextBytes(const std::string& name, const Hdf5Handle& type) const {
+  const std::lock_guard lock(Hdf5Mutex());
   const bool is_fixed_text = H5Tget_class(type.get()) == H5T_STRING && H5Tis_variable_str(type.get()) == 0;
   const std::size_t bytes = H5Tget_size(type.get());
   if (!is_fixed_text || bytes > fs::file_size(file_->path)) {

@@ -1,6 +1,11 @@
 #include "lcsc/store/shard_reader.h"
 
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cstdint>
+#include <map>
 
 #include "lcsc/base/error.h"
 #include "shard_file.h"
@@ -18,22 +23,72 @@ void* ElementAt(const at::Tensor& matrix, std::int64_t row, std::int64_t column)
          static_cast<std::size_t>(row * matrix.size(1) + column) * matrix.element_size();
 }
 
+// Asks for large pages, and does without where there are none.
+void AdviseLargePages(const at::Tensor& tensor) {
+  const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const auto begin = reinterpret_cast<std::uintptr_t>(tensor.data_ptr()), end = begin + tensor.nbytes();
+  const std::uintptr_t first = (begin + page - 1) / page * page, last = end / page * page;
+  if (first < last) ::madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
+}
+
+// A part of a shard, read from one file.
+void ReadPart(const ShardFileReader& reader, const ShardFile& file, Verify verify, Shard& shard) {
+  const ParameterRange part = Overlap(shard.range, file.parameters);
+  const std::int64_t column = part.begin - shard.range.begin;
+  if (file.checkpoints.begin == 0) reader.ReadBase(part, verify, shard.base.data_ptr<float>() + column);
+  for (std::int64_t i = file.first_row_checkpoint(); i < file.checkpoints.end; ++i) {
+    reader.ReadDelta(i, part, verify, ElementAt(shard.deltas, i - 1, column));
+  }
+}
+
 }  // namespace
 
-Shard ReadShard(const Trajectory& trajectory, ParameterRange range, Verify verify) {
+Shard MakeShard(const Trajectory& trajectory, ParameterRange range) {
   LCSC_CHECK(0 <= range.begin && range.begin <= range.end && range.end <= trajectory.table.num_elements());
-  const at::Tensor deltas =
-      at::empty({trajectory.num_checkpoints() - 1, range.size()}, ScalarTypeOf(trajectory.storage));
-  Shard shard{range, trajectory.storage, at::empty({range.size()}, at::kFloat), deltas};
-  for (const ShardFile& file : trajectory.shards) {
-    const ParameterRange part = Overlap(range, file.parameters);
-    if (part.size() <= 0) continue;
-    const ShardFileReader reader(trajectory, file);
-    const std::int64_t column = part.begin - range.begin;
-    if (file.checkpoints.begin == 0) reader.ReadBase(part, verify, shard.base.data_ptr<float>() + column);
-    for (std::int64_t i = file.first_row_checkpoint(); i < file.checkpoints.end; ++i) {
-      reader.ReadDelta(i, part, verify, ElementAt(deltas, i - 1, column));
+  const std::int64_t num_rows = trajectory.num_checkpoints() - 1;
+  Shard shard{range, trajectory.storage, at::empty({range.size()}, at::kFloat),
+              at::empty({num_rows, range.size()}, ScalarTypeOf(trajectory.storage))};
+  AdviseLargePages(shard.deltas);
+  return shard;
+}
+
+class ShardReader::OpenFiles {
+ public:
+  // The reader of a file that is open, or is opened now.
+  const ShardFileReader& Of(const Trajectory& trajectory, const ShardFile& file) {
+    auto& reader = readers_[&file];
+    if (!reader) reader = std::make_unique<ShardFileReader>(trajectory, file);
+    return *reader;
+  }
+  void Close(const ShardFile& file) { readers_.erase(&file); }
+
+ private:
+  std::map<const ShardFile*, std::unique_ptr<ShardFileReader>> readers_;
+};
+
+ShardReader::ShardReader(const Trajectory& trajectory)
+    : trajectory_(trajectory), files_(std::make_unique<OpenFiles>()) {}
+
+ShardReader::~ShardReader() = default;
+
+void ShardReader::Read(Shard& shard, Verify verify) {
+  LCSC_CHECK(shard.storage == trajectory_.storage && shard.base.is_contiguous() && shard.deltas.is_contiguous());
+  LCSC_CHECK(shard.base.numel() == shard.range.size() && shard.deltas.size(1) == shard.range.size());
+  LCSC_CHECK(shard.deltas.size(0) == trajectory_.num_checkpoints() - 1);
+  for (const ShardFile& file : trajectory_.shards) {
+    if (Overlap(shard.range, file.parameters).size() <= 0) {
+      files_->Close(file);
+    } else {
+      ReadPart(files_->Of(trajectory_, file), file, verify, shard);
     }
+  }
+}
+
+Shard ReadShard(const Trajectory& trajectory, ParameterRange range, Verify verify) {
+  Shard shard = MakeShard(trajectory, range);
+  for (const ShardFile& file : trajectory.shards) {
+    if (Overlap(range, file.parameters).size() <= 0) continue;
+    ReadPart(ShardFileReader(trajectory, file), file, verify, shard);
   }
   return shard;
 }

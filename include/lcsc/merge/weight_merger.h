@@ -26,10 +26,17 @@ class WeightMerger {
   const std::vector<ParameterRange>& parts() const { return parts_; }
   // Reads the network's other tensors: the last checkpoint's, or the LoRA's base model's. Throws InputError.
   virtual NamedTensors ReadCarried() const = 0;
-  // Fills this rank's part of `whole`, float32 [table().num_elements()]. coefficients: [K]; a_1 is implied by the
-  // others and not read. Throws InvariantError when a length differs. The result depends on the number of ranks by less
-  // than 1e-6 relative. Threads: uses LibTorch's intra-op threads. Collective: no.
-  virtual void Merge(std::span<const double> coefficients, std::span<float> whole) const = 0;
+  // Fills this rank's part of several candidates at once, each float32 [table().num_elements()], no two overlapping.
+  // coefficients: [K] each; a_1 is implied by the others and not read. Throws InvariantError when a number or a length
+  // differs. Full weights: the bits of a candidate do not depend on the batch, the number of ranks or threads, and the
+  // shard is read once for up to 16 candidates. LoRA: the batch changes no bit, the number of ranks less than 1e-6
+  // relative. Threads: one call at a time; uses LibTorch's intra-op threads. Collective: no.
+  virtual void MergeBatch(std::span<const std::span<const double>> coefficients,
+                          std::span<const std::span<float>> wholes) const = 0;
+  // A batch of one.
+  void Merge(std::span<const double> coefficients, std::span<float> whole) const {
+    MergeBatch({&coefficients, 1}, {&whole, 1});
+  }
 
  protected:
   TensorTable table_;

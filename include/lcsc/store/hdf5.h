@@ -1,6 +1,7 @@
 // HDF5 without its traps: handles that close themselves, every call checked, sizes bounded before memory is asked for,
 // no file locks (network file systems lack them), no error stacks on stderr.
-// Threads: one at a time. Device: CPU.
+// Threads: any, each with files of its own; their calls into the library, which knows no threads, wait for one another.
+// Device: CPU.
 #pragma once
 
 #include <hdf5.h>
@@ -10,6 +11,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 #include <utility>
@@ -22,9 +24,7 @@ class Hdf5Handle {
  public:
   Hdf5Handle() = default;
   explicit Hdf5Handle(hid_t id) : id_(id) {}
-  ~Hdf5Handle() {
-    if (id_ >= 0) H5Idec_ref(id_);
-  }
+  ~Hdf5Handle();
   Hdf5Handle(Hdf5Handle&& other) noexcept : id_(std::exchange(other.id_, H5I_INVALID_HID)) {}
   Hdf5Handle& operator=(Hdf5Handle&& other) noexcept {
     std::swap(id_, other.id_);
@@ -46,14 +46,19 @@ struct Hdf5File {
 
 [[noreturn]] void FailHdf5(const char* expression, const Hdf5File& file);
 
+// Held around every call into the library, and until its error is read.
+std::recursive_mutex& Hdf5Mutex();
+
 // The result of a call, unless it is negative: that is how HDF5 reports every failure.
-template <std::signed_integral Result>
-Result CheckHdf5(Result result, const char* expression, const Hdf5File& file) {
+template <std::invocable Call>
+auto CheckHdf5(const Call& call, const char* expression, const Hdf5File& file) {
+  const std::lock_guard lock(Hdf5Mutex());
+  const std::signed_integral auto result = call();
   if (result < 0) FailHdf5(expression, file);
   return result;
 }
 
-#define LCSC_HDF5_CHECK(expression, file) ::lcsc::CheckHdf5((expression), #expression, (file))
+#define LCSC_HDF5_CHECK(expression, file) ::lcsc::CheckHdf5([&] { return (expression); }, #expression, (file))
 
 // Element types of the arrays that are read and written as raw bytes, without conversion.
 enum class Hdf5Element {

@@ -3,6 +3,8 @@
 
 #include <ATen/ATen.h>
 
+#include <memory>
+
 #include "lcsc/store/trajectory.h"
 
 namespace lcsc {
@@ -17,6 +19,29 @@ struct Shard {
 enum class Verify {
   kNo,
   kWholeRows,  // compare the digests of the rows that are read from one end to the other
+};
+
+// A shard of this range, its memory not yet filled: in large pages where the system has them, since a merge reads many
+// rows at once.
+Shard MakeShard(const Trajectory& trajectory, ParameterRange range);
+
+// Reads one range after another. The files of the last range stay open for the next.
+// Threads: one at a time, any. Device: CPU.
+class ShardReader {
+ public:
+  // The trajectory must outlive the reader.
+  explicit ShardReader(const Trajectory& trajectory);
+  ~ShardReader();
+  ShardReader(const ShardReader&) = delete;
+  ShardReader& operator=(const ShardReader&) = delete;
+
+  // Fills the shard's tensors, which are contiguous, with its range. Throws as ReadShard does.
+  void Read(Shard& shard, Verify verify = Verify::kWholeRows);
+
+ private:
+  class OpenFiles;
+  const Trajectory& trajectory_;
+  std::unique_ptr<OpenFiles> files_;
 };
 
 // Reads the range from the files that hold it, without conversion, on the CPU. Throws InputError (missing, truncated or
