@@ -8,25 +8,8 @@
 
 namespace lcsc {
 
-LoraMerger::LoraMerger(const Trajectory& trajectory, const GroupPlace& place)
-    : trajectory_(trajectory), base_model_(OpenBaseModel(*trajectory.lora, trajectory.folder)) {
-  table_ = TargetTable(*trajectory.lora);
-  const std::vector<LayerRange> shares = ShareOut(place.group_size);
-  const auto begin_of = [&](std::size_t layer) {
-    return layer < table_.entries().size() ? table_.entries()[layer].offset : table_.num_elements();
-  };
-  for (const LayerRange& share : shares) parts_.push_back({begin_of(share.begin), begin_of(share.end)});
-  own_ = shares.at(static_cast<std::size_t>(place.group_rank));
-  factors_ = std::make_unique<LoraFactors>(trajectory_, own_);
-  for (std::size_t i = own_.begin; i < own_.end; ++i) {
-    const LoraLayer& layer = trajectory_.lora->layers[i];
-    base_.push_back(
-        base_model_->Read(layer.target.name).to(at::kFloat).reshape({layer.num_rows(), layer.num_columns()}));
-  }
-}
-
-std::vector<LayerRange> LoraMerger::ShareOut(int group_size) const {
-  const std::vector<LoraLayer>& layers = trajectory_.lora->layers;
+std::vector<LayerRange> ShareOutLayers(const LoraDescription& lora, int group_size) {
+  const std::vector<LoraLayer>& layers = lora.layers;
   std::int64_t total = 0;
   for (const LoraLayer& layer : layers) total += layer.rank * layer.target.num_elements();
   std::vector<LayerRange> shares;
@@ -45,6 +28,37 @@ std::vector<LayerRange> LoraMerger::ShareOut(int group_size) const {
     shares.push_back(share);
   }
   return shares;
+}
+
+MergeMemory LoraMemoryOf(const Trajectory& trajectory, const LayerRange& share) {
+  const auto num_checkpoints = trajectory.num_checkpoints();
+  const auto delta_bytes = static_cast<std::int64_t>(c10::elementSize(ScalarTypeOf(trajectory.storage)));
+  MergeMemory memory;
+  for (std::size_t i = share.begin; i < share.end; ++i) {
+    const LoraLayer& layer = trajectory.lora->layers[i];
+    const std::int64_t factors = layer.rank * (layer.num_rows() + layer.num_columns());
+    memory.held_bytes += factors * (4 + (num_checkpoints - 1) * delta_bytes) + 4 * layer.target.num_elements();
+    // The rows in float32, scaled, and in the order of the product.
+    memory.scratch_bytes = std::max(memory.scratch_bytes, 3 * 4 * factors * num_checkpoints);
+  }
+  return memory;
+}
+
+LoraMerger::LoraMerger(const Trajectory& trajectory, const GroupPlace& place)
+    : trajectory_(trajectory), base_model_(OpenBaseModel(*trajectory.lora, trajectory.folder)) {
+  table_ = TargetTable(*trajectory.lora);
+  const std::vector<LayerRange> shares = ShareOutLayers(*trajectory.lora, place.group_size);
+  const auto begin_of = [&](std::size_t layer) {
+    return layer < table_.entries().size() ? table_.entries()[layer].offset : table_.num_elements();
+  };
+  for (const LayerRange& share : shares) parts_.push_back({begin_of(share.begin), begin_of(share.end)});
+  own_ = shares.at(static_cast<std::size_t>(place.group_rank));
+  factors_ = std::make_unique<LoraFactors>(trajectory_, own_);
+  for (std::size_t i = own_.begin; i < own_.end; ++i) {
+    const LoraLayer& layer = trajectory_.lora->layers[i];
+    base_.push_back(
+        base_model_->Read(layer.target.name).to(at::kFloat).reshape({layer.num_rows(), layer.num_columns()}));
+  }
 }
 
 NamedTensors LoraMerger::ReadCarried() const {

@@ -6,6 +6,12 @@
 
 namespace lcsc {
 
+// Contiguous ranges of layers, one per rank, of about the same number of multiplications.
+std::vector<LayerRange> ShareOutLayers(const LoraDescription& lora, int group_size);
+
+// What a LoraMerger of this share holds, and what its largest layer needs while it is merged.
+MergeMemory LoraMemoryOf(const Trajectory& trajectory, const LayerRange& share);
+
 //   W = W_0 + sum_i a_i s B_i A_i
 // by one matrix product per layer, [out, K r] times [K r, in]. Ranks share out whole layers, so that a weight is
 // computed in the same way however many there are.
@@ -18,9 +24,6 @@ class LoraMerger : public WeightMerger {
                   std::span<const std::span<float>> wholes) const override;
 
  private:
-  // Contiguous ranges of layers, one per rank, of about the same number of multiplications.
-  std::vector<LayerRange> ShareOut(int group_size) const;
-
   Trajectory trajectory_;
   LayerRange own_;
   std::unique_ptr<LoraFactors> factors_;

@@ -11,8 +11,6 @@
 namespace lcsc {
 namespace {
 
-constexpr std::int64_t kMaxBatch = 16;
-
 // Columns of a piece of work for a thread.
 constexpr std::int64_t kPieceColumns = 1024;
 // Columns that several groups of candidates are merged from in turn: their rows stay in the second-level cache.

@@ -1,6 +1,7 @@
 // The arithmetic of a merge, apart from where shards come from: rows of deltas in memory -> many candidates.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 
@@ -8,6 +9,9 @@
 #include "merge_columns.h"
 
 namespace lcsc {
+
+// Candidates that one pass over the rows serves.
+inline constexpr std::size_t kMaxBatch = 16;
 
 // A base and rows of deltas to it. Device: CPU.
 struct MergeRows {
@@ -26,7 +30,7 @@ MergeRows RowsOf(const Shard& shard);
 // the instruction set, so that the bits of an element depend on its column and its candidate alone. A coefficient of 0
 // is multiplied like any other. Not-a-numbers are that, whatever their payload.
 //   coefficients: one [num_rows + 1] vector per candidate, a[c][0] is not read. outs: one [num_columns] per candidate.
-// Reads the rows once for up to 16 candidates. Threads: uses LibTorch's intra-op threads.
+// Reads the rows once for up to kMaxBatch candidates. Threads: uses LibTorch's intra-op threads.
 // REQUIRES: the lengths agree; no two outs overlap.
 void MergeRowsInto(const MergeRows& rows, std::span<const std::span<const double>> coefficients,
                    std::span<const std::span<float>> outs, const MergeInstructions& instructions = BestInstructions());
