@@ -19,11 +19,7 @@ int main(int argc, char** argv) {
     if (world.world_rank == 0) std::fprintf(stderr, "lcsc: error: %s\n", error.what());
     lcsc::FinishMpi();
     return static_cast<int>(error.exit_code());
-  } catch (const lcsc::Error& error) {
-    std::fprintf(stderr, "lcsc: error: %s\n", error.what());
-    lcsc::AbortMpi(static_cast<int>(error.exit_code()));
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "lcsc: unexpected error: %s\n", lcsc::FirstLine(error).c_str());
-    lcsc::AbortMpi(static_cast<int>(lcsc::ExitCode::kFailed));
+  } catch (...) {
+    lcsc::AbortWith(std::current_exception());
   }
 }

@@ -2,6 +2,10 @@
 
 #include <spdlog/fmt/fmt.h>
 
+#include <algorithm>
+#include <map>
+#include <numeric>
+
 #include "lcsc/base/digest.h"
 #include "lcsc/base/error.h"
 #include "lcsc/base/log.h"
@@ -75,6 +79,24 @@ std::string CandidateText(const Candidate& candidate) {
   return *candidate.ema_rate == 0 ? "last checkpoint" : fmt::format("EMA {:.6g}", *candidate.ema_rate);
 }
 
+std::string StageTable(const SearchSummary& summary) {
+  double total = 0;
+  std::map<Stage, std::vector<double>> seconds;
+  for (const EvaluatedCandidate& member : summary.population) {
+    for (const Stage stage : kStages) seconds[stage].push_back(SecondsOf(stage, member.outcome.seconds));
+    total += member.outcome.seconds.total();
+  }
+  Table table({"stage", "s per candidate (median)", "share of all stages' time"});
+  for (auto& [stage, values] : seconds) {
+    const double sum = std::accumulate(values.begin(), values.end(), 0.0);
+    const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+    std::nth_element(values.begin(), middle, values.end());
+    table.AddRow(
+        {NameOf(stage), fmt::format("{:.4g}", *middle), fmt::format("{:.1f} %", total > 0 ? 100 * sum / total : 0)});
+  }
+  return table.ToString();
+}
+
 std::string SearchTable(const SearchSummary& summary, const EvaluationOptions& options, const std::string& run) {
   Table table({"weights", "which", Objective(options.objective).Title() + " (search noise)"});
   const auto add = [&](const char* title, const EvaluatedCandidate* member) {
@@ -83,10 +105,13 @@ std::string SearchTable(const SearchSummary& summary, const EvaluationOptions& o
   };
   add("best EMA", BestOf(summary.population, /*only_ema=*/true));
   add("LCSC", BestOf(summary.population));
-  return fmt::format("{}\nsearch noise: {}\n{}{} evaluations in {}, workers busy {:.0f}% of the time; run {}{}\n",
-                     table.ToString(), NoiseText(options), MeasureText(options), summary.evaluations,
-                     FormatDuration(summary.seconds), 100 * summary.utilisation, run,
-                     summary.interrupted ? "; interrupted, the same command resumes it" : "");
+  return fmt::format(
+      "{}\nsearch noise: {}\n{}\n{}\n{} evaluations in {}; groups sampled {:.0f}% of the time, all stages together "
+      "took "
+      "{:.0f}% of it; run {}{}\n",
+      table.ToString(), NoiseText(options), MeasureText(options), StageTable(summary), summary.evaluations,
+      FormatDuration(summary.seconds), 100 * summary.utilisation, 100 * summary.stage_share, run,
+      summary.interrupted ? "; interrupted, the same command resumes it" : "");
 }
 
 }  // namespace lcsc

@@ -23,6 +23,9 @@ class SearchCommand : public Command {
 
   void AddOptions(OptionSet& set) override {
     set.Add({"", "run", "path", "the run directory; overrides run.directory. The same command resumes it"}, &run_);
+    set.Add({"", "trace", "path",
+             "write what every rank did when: a Chrome trace, to be opened in chrome://tracing or ui.perfetto.dev"},
+            &file_.run.trace);
     AddJsonFlag(set, &json_);
     file_.AddOptions(set);
   }
@@ -72,6 +75,7 @@ class SearchCommand : public Command {
                    {"run", directory_->folder().string()},
                    {"interrupted", summary.interrupted},
                    {"utilisation", summary.utilisation},
+                   {"stage_share", summary.stage_share},
                    {"num_samples", file_.evaluation.num_samples},
                    {"sampler", file_.evaluation.sampler},
                    {"function_evaluations", function_evaluations_},

@@ -76,7 +76,8 @@ class SimulateCommand : public Command {
     }
     ExitCode code = ExitCode::kDone;
     RunEvaluationService(
-        world, file_.run, [&](Collective&) { return std::make_unique<SimulatedEvaluator>(simulation_); },
+        world, file_.run,
+        [&](Collective&) { return std::make_unique<SingleStage>(std::make_unique<SimulatedEvaluator>(simulation_)); },
         [&](EvaluationPool& pool) { code = Search(pool); });
     return code;
   }

@@ -32,6 +32,12 @@ MpiCollective::MpiCollective(MPI_Comm group) : group_(group) {
   LCSC_MPI_CHECK(MPI_Comm_size(group_, &group_size_));
 }
 
+std::unique_ptr<Collective> MpiCollective::Duplicate() {
+  MPI_Comm duplicate = MPI_COMM_NULL;
+  LCSC_MPI_CHECK(MPI_Comm_dup(group_, &duplicate));
+  return std::make_unique<MpiCollective>(duplicate);
+}
+
 void MpiCollective::AllGather(std::span<float> whole, std::span<const Part> parts) {
   LCSC_CHECK(static_cast<int>(parts.size()) == group_size_);
   std::vector<int> counts, offsets;

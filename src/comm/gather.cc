@@ -26,4 +26,24 @@ std::vector<std::string> GatherTexts(const World& world, const std::string& text
   return texts;
 }
 
+void GatherTextsToMaster(const World& world, const std::string& text,
+                         const std::function<void(const std::string& text)>& take) {
+  constexpr int kTag = 100;  // beside MessageTag's
+  LCSC_CHECK(text.size() <= std::numeric_limits<int>::max());
+  if (world.world_rank != 0) {
+    LCSC_MPI_CHECK(MPI_Send(text.data(), static_cast<int>(text.size()), MPI_CHAR, 0, kTag, MPI_COMM_WORLD));
+    return;
+  }
+  take(text);
+  for (int rank = 1; rank < world.world_size; ++rank) {
+    MPI_Status status;
+    LCSC_MPI_CHECK(MPI_Probe(rank, kTag, MPI_COMM_WORLD, &status));
+    int size = 0;
+    LCSC_MPI_CHECK(MPI_Get_count(&status, MPI_CHAR, &size));
+    std::string received(static_cast<std::size_t>(size), '\0');
+    LCSC_MPI_CHECK(MPI_Recv(received.data(), size, MPI_CHAR, rank, kTag, MPI_COMM_WORLD, MPI_STATUS_IGNORE));
+    take(received);
+  }
+}
+
 }  // namespace lcsc

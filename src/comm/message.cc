@@ -73,6 +73,26 @@ std::optional<Candidate> UnpackCandidate(std::span<const std::byte> bytes) {
   return candidate;
 }
 
+std::vector<std::byte> JoinMessages(const std::vector<std::vector<std::byte>>& messages) {
+  Writer writer;
+  for (const auto& message : messages) {
+    writer.Put(message.size());
+    writer.PutArray(message.data(), message.size());
+  }
+  return writer.Take();
+}
+
+std::vector<std::vector<std::byte>> SplitMessages(std::span<const std::byte> bytes) {
+  std::vector<std::vector<std::byte>> messages;
+  for (Reader reader(bytes); reader.remaining() > 0;) {
+    const auto length = reader.Get<std::size_t>();
+    LCSC_CHECK(length <= reader.remaining());
+    messages.emplace_back(length);
+    reader.GetArray(messages.back().data(), length);
+  }
+  return messages;
+}
+
 std::vector<std::byte> PackOutcome(const OutcomeMessage& message) {
   Writer writer;
   writer.Put(message.candidate_id);

@@ -82,7 +82,8 @@ World StartMpi(int* argc, char*** argv) {
   World world;
   if (!LaunchedByMpi()) return world;
   int provided = 0;
-  LCSC_MPI_CHECK(MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided));
+  LCSC_MPI_CHECK(MPI_Init_thread(argc, argv, MPI_THREAD_MULTIPLE, &provided));
+  world.threads_may_communicate = provided == MPI_THREAD_MULTIPLE;
   LCSC_MPI_CHECK(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN));
   LCSC_MPI_CHECK(MPI_Comm_rank(MPI_COMM_WORLD, &world.world_rank));
   LCSC_MPI_CHECK(MPI_Comm_size(MPI_COMM_WORLD, &world.world_size));
@@ -103,6 +104,19 @@ void AbortMpi(int exit_code) {
   std::fflush(nullptr);
   if (Initialised()) MPI_Abort(MPI_COMM_WORLD, exit_code);
   std::_Exit(exit_code);
+}
+
+void AbortWith(const std::exception_ptr& error) {
+  int exit_code = static_cast<int>(ExitCode::kFailed);
+  try {
+    std::rethrow_exception(error);
+  } catch (const Error& known) {
+    std::fprintf(stderr, "lcsc: error: %s\n", known.what());
+    exit_code = static_cast<int>(known.exit_code());
+  } catch (const std::exception& unknown) {
+    std::fprintf(stderr, "lcsc: unexpected error: %s\n", FirstLine(unknown).c_str());
+  }
+  AbortMpi(exit_code);
 }
 
 void AgreeOnSetUp(const World& world, const std::function<void()>& set_up) {

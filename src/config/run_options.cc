@@ -11,9 +11,13 @@ void AddRunOptions(OptionSet& set, RunOptions& options) {
           &options.group_size, {1, 100000});
   set.Add(text("threads", "threads", "arithmetic threads per rank; 0 shares the node's cores among its ranks"),
           &options.threads, {0, 4096});
-  set.Add(
-      text("queue_depth", "candidates", "candidates that a group holds: the one it works on and the ones that wait"),
-      &options.queue_depth, {1, 64});
+  set.AddChoice(text("overlap", "",
+                     "whether a group merges the next candidate and scores the last one while it samples: on, off. It "
+                     "changes no score"),
+                &options.overlap, {"on", "off"});
+  set.Add(text("queue_depth", "candidates",
+               "candidates that a group holds: those in its pipeline, three when stages overlap, and those that wait"),
+          &options.queue_depth, {1, 64});
   set.Add(text("snapshot_interval_s", "s",
                "longest time between two snapshots of the population; 0 is after every "
                "outcome"),

@@ -1,7 +1,6 @@
 #include "lcsc/service/candidate_evaluator.h"
 
 #include <algorithm>
-#include <chrono>
 #include <nlohmann/json.hpp>
 
 #include "lcsc/base/error.h"
@@ -10,13 +9,6 @@
 
 namespace lcsc {
 namespace {
-
-double Lap(std::chrono::steady_clock::time_point& start) {
-  const auto now = std::chrono::steady_clock::now();
-  const double seconds = std::chrono::duration<double>(now - start).count();
-  start = now;
-  return seconds;
-}
 
 at::Tensor RowsOf(const Trajectory& trajectory, const TensorEntry& entry) {
   const Shard shard = ReadShard(trajectory, {entry.offset, entry.offset + entry.num_elements()}, Verify::kNo);
@@ -38,27 +30,49 @@ void CheckTied(const Trajectory& trajectory, const Denoiser& network) {
 }  // namespace
 
 CandidateEvaluator::CandidateEvaluator(const EvaluationOptions& options, Collective& group)
-    : group_(group), scorer_(options, group) {
+    : merging_(group.Duplicate()), scoring_(group.Duplicate()), scorer_(options, *scoring_) {
+  constexpr int kSlots = 2;
   const Trajectory trajectory = ReadTrajectory(options.trajectory);
   merger_ = MakeWeightMerger(trajectory, {group.group_rank(), group.group_size()});
   for (const ParameterRange& part : merger_->parts()) parts_.push_back({part.begin, part.end});
-  weights_ = at::zeros({merger_->table().num_elements()}, at::kFloat);
-  network_ = MakeDenoiser(nlohmann::json::parse(trajectory.network_json));
-  BindFlatWeights(*network_, merger_->table(), weights_, merger_->ReadCarried(), options.trajectory);
-  CheckTied(trajectory, *network_);
-  network_->eval();
-  scorer_.CheckFits(*network_);
+  const NamedTensors carried = merger_->ReadCarried();
+  for (int i = 0; i < kSlots; ++i) {
+    Slot slot{at::zeros({merger_->table().num_elements()}, at::kFloat),
+              MakeDenoiser(nlohmann::json::parse(trajectory.network_json))};
+    BindFlatWeights(*slot.network, merger_->table(), slot.weights, carried, options.trajectory);
+    slot.network->eval();
+    slots_.push_back(std::move(slot));
+  }
+  CheckTied(trajectory, *slots_.front().network);
+  for (const Slot& slot : slots_) scorer_.CheckFits(*slot.network);
 }
 
-Outcome CandidateEvaluator::Evaluate(const Candidate& candidate) {
-  const std::span<float> weights(weights_.data_ptr<float>(), static_cast<std::size_t>(weights_.numel()));
-  StageSeconds seconds;
-  auto start = std::chrono::steady_clock::now();
-  merger_->Merge(candidate.coefficients, weights);
-  seconds.merge = Lap(start);
-  group_.AllGather(weights, parts_);
-  seconds.gather = Lap(start);
-  return scorer_.ScoreNetwork(*network_, seconds);
+void CandidateEvaluator::Prepare(std::span<EvaluationJob> jobs) {
+  std::vector<std::span<const double>> coefficients;
+  std::vector<std::span<float>> weights;
+  for (const EvaluationJob& job : jobs) {
+    const at::Tensor& flat = slots_.at(static_cast<std::size_t>(job.slot)).weights;
+    coefficients.emplace_back(job.candidate.coefficients);
+    weights.emplace_back(flat.data_ptr<float>(), static_cast<std::size_t>(flat.numel()));
+  }
+  {
+    const StageTimer timer(Stage::kMerge, jobs.front().spans);  // of the whole batch
+    merger_->MergeBatch(coefficients, weights);
+  }
+  for (std::size_t i = 0; i < jobs.size(); ++i) {
+    const StageTimer timer(Stage::kGather, jobs[i].spans);
+    merging_->AllGather(weights[i], parts_);
+  }
+}
+
+void CandidateEvaluator::Measure(EvaluationJob& job) {
+  job.measured = scorer_.Draw(*slots_.at(static_cast<std::size_t>(job.slot)).network, job.spans);
+}
+
+void CandidateEvaluator::Finish(EvaluationJob& job) {
+  const Measurement measurement = scorer_.Finish(static_cast<Tally&>(*job.measured), job.spans);
+  job.measured.reset();
+  job.outcome = scorer_.OutcomeOf(measurement, job.spans);
 }
 
 }  // namespace lcsc

@@ -1,6 +1,7 @@
 #include "lcsc/service/evaluation_pool.h"
 
 #include <algorithm>
+#include <deque>
 
 #include "lcsc/base/error.h"
 
@@ -10,25 +11,76 @@ void EvaluationPool::RecordStart() {
   if (!start_) start_ = std::chrono::steady_clock::now();
 }
 
-double EvaluationPool::Utilisation() const {
+void EvaluationPool::RecordBusy(const Outcome& outcome) {
+  busy_seconds_ += outcome.seconds.measuring();
+  stage_seconds_ += outcome.seconds.total();
+}
+
+double EvaluationPool::GroupSeconds() const {
   if (!start_) return 0;
-  const double elapsed = std::chrono::duration<double>(std::chrono::steady_clock::now() - *start_).count();
-  return elapsed > 0 ? std::min(1.0, busy_seconds_ / (elapsed * num_groups())) : 0;
+  return num_groups() * std::chrono::duration<double>(std::chrono::steady_clock::now() - *start_).count();
+}
+
+double EvaluationPool::Utilisation() const {
+  const double seconds = GroupSeconds();
+  return seconds > 0 ? std::min(1.0, busy_seconds_ / seconds) : 0;
+}
+
+double EvaluationPool::StageShare() const {
+  const double seconds = GroupSeconds();
+  return seconds > 0 ? stage_seconds_ / seconds : 0;
+}
+
+LocalPool::LocalPool(StagedEvaluator& evaluator, const Options& options)
+    : options_(options),
+      queue_(static_cast<std::size_t>(options.queue_depth)),
+      results_(static_cast<std::size_t>(options.queue_depth) + 1) {
+  pipeline_ = std::thread([this, &evaluator] {
+    RunPipeline(evaluator,
+                {.next = [this](int max_count) { return Next(max_count); },
+                 .done =
+                     [this](EvaluationJob job) {
+                       if (options_.trace != nullptr) options_.trace->Add(job);
+                       results_.Push(Result{job.candidate.id, /*group=*/0, std::move(job.outcome)});
+                     },
+                 .failed = [this](const std::exception_ptr& error) { results_.Push(error); }},
+                options_.overlap);
+  });
+}
+
+LocalPool::~LocalPool() {
+  closing_ = true;
+  queue_.Close();
+  results_.Close();
+  pipeline_.join();
+}
+
+std::vector<Candidate> LocalPool::Next(int max_count) {
+  std::vector<Candidate> candidates;
+  auto candidate = queue_.Pop();
+  while (candidate && !closing_) {
+    candidates.push_back(std::move(*candidate));
+    if (static_cast<int>(candidates.size()) == max_count) break;
+    candidate = queue_.TryPop();
+  }
+  return closing_ ? std::vector<Candidate>() : candidates;
 }
 
 void LocalPool::Submit(const Candidate& candidate) {
   LCSC_CHECK(HasRoom());
   RecordStart();
-  queue_.push_back(candidate);
+  ++in_flight_;
+  queue_.Push(candidate);
 }
 
-std::optional<EvaluationPool::Result> LocalPool::Wait(double) {
-  if (queue_.empty()) return std::nullopt;
-  const Candidate candidate = std::move(queue_.front());
-  queue_.pop_front();
-  Result result{.candidate_id = candidate.id, .group = 0, .outcome = evaluator_.Evaluate(candidate)};
-  RecordBusy(result.outcome.seconds.total());
-  return result;
+std::optional<EvaluationPool::Result> LocalPool::Wait(double timeout_s) {
+  if (in_flight_ == 0) return std::nullopt;
+  auto result = results_.PopWithin(std::chrono::duration<double>(timeout_s));
+  if (!result) return std::nullopt;
+  if (const auto* error = std::get_if<std::exception_ptr>(&*result)) std::rethrow_exception(*error);
+  --in_flight_;
+  RecordBusy(std::get<Result>(*result).outcome);
+  return std::get<Result>(std::move(*result));
 }
 
 GroupPool::GroupPool(const Options& options)
@@ -48,6 +100,7 @@ void GroupPool::Submit(const Candidate& candidate) {
   const int group = LeastLoadedGroup();
   ++in_flight_[static_cast<std::size_t>(group)];
   RecordMessage();
+  if (options_.trace != nullptr) submitted_[candidate.id] = std::chrono::steady_clock::now();
   mailbox_.Send(options_.layout.LeaderOf(group), MessageTag::kCandidate, PackCandidate(candidate));
 }
 
@@ -58,7 +111,9 @@ std::optional<EvaluationPool::Result> GroupPool::Wait(double timeout_s) {
   OutcomeMessage message = UnpackOutcome(received->bytes);
   const int group = (received->from_rank - 1) / options_.layout.group_size;
   --in_flight_[static_cast<std::size_t>(group)];
-  RecordBusy(message.outcome.seconds.total());
+  RecordBusy(message.outcome);
+  if (options_.trace != nullptr)
+    options_.trace->AddInFlight({message.candidate_id, submitted_.at(message.candidate_id)});
   return Result{.candidate_id = message.candidate_id, .group = group, .outcome = std::move(message.outcome)};
 }
 
@@ -82,40 +137,48 @@ constexpr int kMaster = 0;
 // The leader's queue of work: what the master has sent and the group has not begun.
 class Inbox {
  public:
-  // The next candidate's bytes, or empty bytes once the master has said that there is no more work.
-  std::vector<std::byte> Next(Mailbox& mailbox) {
+  // The next candidates, packed, at least one; or none once the master has said that there is no more work.
+  std::vector<std::byte> Next(int max_count) {
     constexpr double kPollSeconds = 3600;
     do {
-      while (auto received = mailbox.Receive(kMaster, MessageTag::kCandidate, queue_.empty() ? kPollSeconds : 0)) {
+      while (auto received = mailbox_.Receive(kMaster, MessageTag::kCandidate, queue_.empty() ? kPollSeconds : 0)) {
         if (received->bytes.empty()) return {};
         queue_.push_back(std::move(received->bytes));
       }
     } while (queue_.empty());
-    std::vector<std::byte> bytes = std::move(queue_.front());
-    queue_.pop_front();
-    return bytes;
+    std::vector<std::vector<std::byte>> first;
+    while (!queue_.empty() && static_cast<int>(first.size()) < max_count) {
+      first.push_back(std::move(queue_.front()));
+      queue_.pop_front();
+    }
+    return JoinMessages(first);
   }
 
  private:
+  Mailbox mailbox_;
   std::deque<std::vector<std::byte>> queue_;
 };
 
 }  // namespace
 
-void ServeGroup(Collective& group, Evaluator& evaluator) {
-  Mailbox mailbox;
+void ServeGroup(Collective& group, StagedEvaluator& evaluator, const ServeOptions& options) {
   Inbox inbox;
-  for (;;) {
+  Mailbox outbox;
+  const auto next = [&](int max_count) {
     std::vector<std::byte> bytes;
-    if (group.IsLeader()) bytes = inbox.Next(mailbox);
+    if (group.IsLeader()) bytes = inbox.Next(max_count);
     group.BroadcastFromLeader(bytes);
-    const auto candidate = UnpackCandidate(bytes);
-    if (!candidate) break;
-    const Outcome outcome = evaluator.Evaluate(*candidate);
-    if (group.IsLeader()) mailbox.Send(kMaster, MessageTag::kOutcome, PackOutcome({candidate->id, outcome}));
-  }
-  if (group.IsLeader()) mailbox.Send(kMaster, MessageTag::kGoodbye, {});
-  mailbox.Flush();
+    std::vector<Candidate> candidates;
+    for (const auto& message : SplitMessages(bytes)) candidates.push_back(*UnpackCandidate(message));
+    return candidates;
+  };
+  const auto done = [&](EvaluationJob job) {
+    if (options.trace != nullptr) options.trace->Add(job);
+    if (group.IsLeader()) outbox.Send(kMaster, MessageTag::kOutcome, PackOutcome({job.candidate.id, job.outcome}));
+  };
+  RunPipeline(evaluator, {.next = next, .done = done, .failed = AbortWith}, options.overlap);
+  if (group.IsLeader()) outbox.Send(kMaster, MessageTag::kGoodbye, {});
+  outbox.Flush();
 }
 
 }  // namespace lcsc

@@ -8,38 +8,63 @@
 
 namespace lcsc {
 
-void RunEvaluationService(const World& world, const RunOptions& run, const EvaluatorFactory& make_evaluator,
-                          const MasterTask& task) {
-  SetArithmeticThreads(ThreadsPerRank(world, run.threads));
-  if (world.world_size == 1) {
-    if (run.group_size > 1) {
-      throw ConfigError("run.group_size = {}: expected 1, for there is one rank; start {} ranks under mpirun",
-                        run.group_size, run.group_size + 1);
-    }
-    LocalCollective group;
-    const auto evaluator = make_evaluator(group);
-    LocalPool pool(*evaluator);
-    task(pool);
-    return;
+namespace {
+
+Overlap OverlapOf(const RunOptions& run) { return run.overlap == "on" ? Overlap::kOn : Overlap::kOff; }
+
+void RunAlone(const RunOptions& run, const EvaluatorFactory& make_evaluator, const MasterTask& task, Trace* trace) {
+  if (run.group_size > 1) {
+    throw ConfigError("run.group_size = {}: expected 1, for there is one rank; start {} ranks under mpirun",
+                      run.group_size, run.group_size + 1);
   }
-  GroupLayout layout;
-  AgreeOnSetUp(world, [&] { layout = PlanGroups(world, run.group_size); });
-  const auto group = JoinGroup(world, layout);
-  std::unique_ptr<Evaluator> evaluator;
-  AgreeOnSetUp(world, [&] {
-    if (group) evaluator = make_evaluator(*group);
-  });
-  if (group) {
-    ServeGroup(*group, *evaluator);
-    return;
-  }
-  GroupPool pool({.layout = layout, .queue_depth = static_cast<int>(run.queue_depth)});
+  LocalCollective group;
+  const auto evaluator = make_evaluator(group);
+  LocalPool pool(*evaluator,
+                 {.queue_depth = static_cast<int>(run.queue_depth), .overlap = OverlapOf(run), .trace = trace});
+  task(pool);
+}
+
+void RunMaster(const RunOptions& run, const GroupLayout& layout, const MasterTask& task, Trace* trace) {
+  GroupPool pool({.layout = layout, .queue_depth = static_cast<int>(run.queue_depth), .trace = trace});
   task(pool);
   // After SIGTERM a launcher kills its ranks within a second: a group in the middle of an evaluation is not waited for.
   constexpr double kDrainSeconds = 60, kStoppedDrainSeconds = 0.5;
   if (pool.Close(StopRequested() ? kStoppedDrainSeconds : kDrainSeconds)) return;
   if (StopRequested()) AbortMpi(static_cast<int>(ExitCode::kInterrupted));
   throw CommError("a group of workers did not answer within {} s after the last evaluation", kDrainSeconds);
+}
+
+void RunGroups(const World& world, const RunOptions& run, const EvaluatorFactory& make_evaluator,
+               const MasterTask& task, Trace* trace) {
+  GroupLayout layout;
+  AgreeOnSetUp(world, [&] { layout = PlanGroups(world, run.group_size); });
+  const auto group = JoinGroup(world, layout);
+  std::unique_ptr<StagedEvaluator> evaluator;
+  AgreeOnSetUp(world, [&] {
+    if (group) evaluator = make_evaluator(*group);
+  });
+  if (!group) {
+    RunMaster(run, layout, task, trace);
+    return;
+  }
+  const Overlap overlap = world.threads_may_communicate ? OverlapOf(run) : Overlap::kOff;
+  ServeGroup(*group, *evaluator, {.overlap = overlap, .trace = trace});
+}
+
+}  // namespace
+
+void RunEvaluationService(const World& world, const RunOptions& run, const EvaluatorFactory& make_evaluator,
+                          const MasterTask& task) {
+  SetArithmeticThreads(ThreadsPerRank(world, run.threads));
+  std::optional<Trace> trace;
+  if (!run.trace.empty()) trace.emplace(world);
+  Trace* const kept = trace ? &*trace : nullptr;
+  if (world.world_size == 1) {
+    RunAlone(run, make_evaluator, task, kept);
+  } else {
+    RunGroups(world, run, make_evaluator, task, kept);
+  }
+  if (trace) trace->Write(world, run.trace);
 }
 
 std::vector<Outcome> EvaluateAll(EvaluationPool& pool, const std::vector<Candidate>& candidates,

@@ -3,7 +3,6 @@
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
-#include <chrono>
 
 #include "lcsc/base/error.h"
 #include "lcsc/model/registry.h"
@@ -15,10 +14,6 @@ namespace lcsc {
 namespace {
 
 constexpr const char* kNonFiniteImages = "non-finite images";
-
-double SecondsSince(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
 
 // The samples of each rank of a group: whole batches.
 std::vector<Part> PartsOf(std::int64_t num_samples, std::int64_t batch_size, const Collective& group) {
@@ -111,44 +106,32 @@ void Scorer::Add(const at::Tensor& images, const Conditioning& conditioning, Tal
   if (NeedsReferenceFeatures(metrics_)) tally.features.push_back(extraction.features);
 }
 
-Scorer::Tally Scorer::EmptyTally() const {
-  Tally tally;
-  if (metrics_.contains(Metric::kFid)) tally.statistics.emplace(extractor_->feature_dim());
+std::unique_ptr<Tally> Scorer::EmptyTally() const {
+  auto tally = std::make_unique<Tally>();
+  if (metrics_.contains(Metric::kFid)) tally->statistics.emplace(extractor_->feature_dim());
   return tally;
 }
 
-Measurement Scorer::MeasureNetwork(Denoiser& network, const StageSeconds& seconds) {
+std::unique_ptr<Tally> Scorer::Draw(Denoiser& network, StageSpans& spans) {
   const c10::InferenceMode no_gradients;
-  StageSeconds stages = seconds;
-  Tally tally = EmptyTally();
+  auto tally = EmptyTally();
   for (const SampleRange range : OwnBatches(options_, group_)) {
-    auto start = std::chrono::steady_clock::now();
     // CheckFits has called everything once. What a user's module refuses now it refuses because of this candidate.
     try {
-      const at::Tensor images = source_.Draw(network, range);
-      stages.sample += SecondsSince(start);
+      at::Tensor images;
+      {
+        const StageTimer timer(Stage::kSample, spans);
+        images = source_.Draw(network, range);
+      }
       if (!images.defined()) throw MetricError("{}", kNonFiniteImages);
-      start = std::chrono::steady_clock::now();
-      Add(images, ConditioningOf(range, network), tally);
-      stages.features += SecondsSince(start);
+      const StageTimer timer(Stage::kFeatures, spans);
+      Add(images, ConditioningOf(range, network), *tally);
     } catch (const std::exception& error) {
-      tally.failure = FirstLine(error);
+      tally->failure = FirstLine(error);
       break;
     }
   }
-  return Finish(tally, options_.num_samples, stages);
-}
-
-Measurement Scorer::MeasureImages(const at::Tensor& images) {
-  const c10::InferenceMode no_gradients;
-  Tally tally = EmptyTally();
-  StageSeconds stages;
-  const auto start = std::chrono::steady_clock::now();
-  for (const SampleRange range : OwnRanges(images.size(0), options_.batch_size, group_)) {
-    Add(images.slice(0, range.begin, range.end), source_.WithoutClasses(range), tally);
-  }
-  stages.features = SecondsSince(start);
-  return Finish(tally, images.size(0), stages);
+  return tally;
 }
 
 // All ranks learn of it, so that none waits in a gather for rows that will not come.
@@ -177,15 +160,18 @@ Measured Scorer::Gather(Tally& tally, std::int64_t num_samples) {
   return measured;
 }
 
-Measurement Scorer::Finish(Tally& tally, std::int64_t num_samples, StageSeconds seconds) {
+Measurement Scorer::Finish(Tally& tally, std::int64_t num_samples, StageSpans& spans) {
+  const c10::InferenceMode no_gradients;
   Measurement measurement;
-  auto start = std::chrono::steady_clock::now();
-  const std::string failure = FailureOfAny(tally.failure);
+  std::string failure;
   Measured measured;
-  if (failure.empty()) measured = Gather(tally, num_samples);
-  seconds.reduce = SecondsSince(start);
+  {
+    const StageTimer timer(Stage::kReduce, spans);
+    failure = FailureOfAny(tally.failure);
+    if (failure.empty()) measured = Gather(tally, num_samples);
+  }
   if (!group_.IsLeader()) return measurement;
-  start = std::chrono::steady_clock::now();
+  const StageTimer timer(Stage::kDistance, spans);
   try {
     if (!failure.empty()) throw MetricError("{}", failure);
     measurement.values = reference_->Compare(measured);
@@ -193,23 +179,38 @@ Measurement Scorer::Finish(Tally& tally, std::int64_t num_samples, StageSeconds 
   } catch (const std::exception& error) {
     measurement.failure = FirstLine(error);
   }
-  seconds.distance = SecondsSince(start);
-  measurement.seconds = seconds;
   return measurement;
 }
 
-Outcome Scorer::OutcomeOf(const Measurement& measurement) const {
-  Outcome outcome{
-      .score = {}, .failure = measurement.failure, .seconds = measurement.seconds, .metrics = measurement.values};
+Outcome Scorer::OutcomeOf(const Measurement& measurement, const StageSpans& spans) const {
+  Outcome outcome{.score = {}, .failure = measurement.failure, .seconds = SumOf(spans), .metrics = measurement.values};
   if (!group_.IsLeader() || !outcome.failure.empty()) return outcome;
   outcome.score = Objective(options_.objective).ValueOf(measurement.values);
   return outcome;
 }
 
-Outcome Scorer::ScoreNetwork(Denoiser& network, const StageSeconds& seconds) {
-  return OutcomeOf(MeasureNetwork(network, seconds));
+Measurement Scorer::MeasureNetwork(Denoiser& network) {
+  StageSpans spans;
+  return Finish(*Draw(network, spans), spans);
 }
 
-Outcome Scorer::ScoreImages(const at::Tensor& images) { return OutcomeOf(MeasureImages(images)); }
+Outcome Scorer::ScoreNetwork(Denoiser& network) {
+  StageSpans spans;
+  const auto tally = Draw(network, spans);
+  const Measurement measurement = Finish(*tally, spans);
+  return OutcomeOf(measurement, spans);
+}
+
+Measurement Scorer::MeasureImages(const at::Tensor& images) {
+  const c10::InferenceMode no_gradients;
+  const auto tally = EmptyTally();
+  StageSpans spans;
+  for (const SampleRange range : OwnRanges(images.size(0), options_.batch_size, group_)) {
+    Add(images.slice(0, range.begin, range.end), source_.WithoutClasses(range), *tally);
+  }
+  return Finish(*tally, images.size(0), spans);
+}
+
+Outcome Scorer::ScoreImages(const at::Tensor& images) { return OutcomeOf(MeasureImages(images), {}); }
 
 }  // namespace lcsc

@@ -47,7 +47,7 @@ class Session {
 
   SearchSummary Run() {
     Resume();
-    if (strategy_.Finished()) return Summary(earlier_utilisation_);
+    if (strategy_.Finished()) return Summary(earlier_utilisation_, /*stage_share=*/0);
     Publish(RunState::kRunning);
     Progress progress({.title = "search",
                        .unit = "evaluations",
@@ -66,17 +66,18 @@ class Session {
     Show(progress);
     Publish(strategy_.Finished() ? RunState::kDone : RunState::kInterrupted);
     if (!strategy_.Finished()) spdlog::info("{}: stopped after a clean snapshot", StopSignalName());
-    return Summary(pool_.Utilisation());
+    return Summary(pool_.Utilisation(), pool_.StageShare());
   }
 
  private:
   static constexpr double kPollSeconds = 0.1;
 
-  SearchSummary Summary(double utilisation) const {
+  SearchSummary Summary(double utilisation, double stage_share) const {
     return {.interrupted = !strategy_.Finished(),
             .evaluations = evaluations_,
             .seconds = Seconds(),
             .utilisation = utilisation,
+            .stage_share = stage_share,
             .session_evaluations = evaluations_ - earlier_evaluations_,
             .session_seconds = SecondsSince(start_),
             .population = strategy_.Population()};

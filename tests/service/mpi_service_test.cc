@@ -1,7 +1,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <nlohmann/json.hpp>
 
+#include "lcsc/base/error.h"
 #include "lcsc/search/evolution.h"
 #include "lcsc/service/evaluation_service.h"
 #include "mpi_world.h"
@@ -19,8 +24,8 @@ std::vector<Candidate> SomeCandidates(std::int64_t count) {
   return candidates;
 }
 
-EvaluatorFactory Formula(useconds_t pause_us = 0) {
-  return [=](Collective& group) { return std::make_unique<FormulaEvaluator>(group, pause_us); };
+EvaluatorFactory Formula(const Pauses& pauses = {}) {
+  return [=](Collective& group) { return std::make_unique<FormulaEvaluator>(group, pauses); };
 }
 
 // Every size that divides the workers.
@@ -66,7 +71,7 @@ TEST(EvaluationServiceTest, ASearchOverGroupsEqualsTheSearchInOneProcess) {
   for (const std::int64_t group_size : GroupSizes()) {
     RunOptions run;
     run.group_size = group_size;
-    RunEvaluationService(TestWorld(), run, Formula(200), [&](EvaluationPool& pool) {
+    RunEvaluationService(TestWorld(), run, Formula({.measure_us = 200}), [&](EvaluationPool& pool) {
       Evolution parallel(options, steps);
       while (!parallel.Finished()) {
         while (pool.HasRoom()) {
@@ -88,7 +93,7 @@ TEST(EvaluationServiceTest, ASearchOverGroupsEqualsTheSearchInOneProcess) {
 
 TEST(EvaluationServiceTest, AnErrorInOneRanksSetUpIsThrownByAll) {
   RunOptions run;
-  const auto broken = [](Collective&) -> std::unique_ptr<Evaluator> {
+  const auto broken = [](Collective&) -> std::unique_ptr<StagedEvaluator> {
     if (TestWorld().world_rank == TestWorld().world_size - 1) throw InputError("no shard here");
     return nullptr;
   };
@@ -104,7 +109,7 @@ TEST(EvaluationServiceTest, AGroupSizeThatDoesNotDivideIsRefusedByAll) {
 TEST(EvaluationServiceTest, WaitingCandidatesAreNotBegunAfterTheTaskEnds) {
   RunOptions run;
   run.queue_depth = 50;
-  RunEvaluationService(TestWorld(), run, Formula(2000), [&](EvaluationPool& pool) {
+  RunEvaluationService(TestWorld(), run, Formula({.measure_us = 2000}), [&](EvaluationPool& pool) {
     for (const Candidate& candidate : SomeCandidates(50)) pool.Submit(candidate);
     EXPECT_TRUE(pool.Wait(5).has_value());
   });
@@ -112,11 +117,73 @@ TEST(EvaluationServiceTest, WaitingCandidatesAreNotBegunAfterTheTaskEnds) {
 
 TEST(EvaluationServiceTest, GroupsAreBusyMostOfTheTime) {
   RunOptions run;
-  RunEvaluationService(TestWorld(), run, Formula(5000), [&](EvaluationPool& pool) {
+  RunEvaluationService(TestWorld(), run, Formula({.measure_us = 5000}), [&](EvaluationPool& pool) {
     EvaluateAll(pool, SomeCandidates(pool.num_groups() * 20), [](std::size_t) {});
     EXPECT_GT(pool.Utilisation(), 0.5);
     EXPECT_LE(pool.Utilisation(), 1.0);
   });
+}
+
+// Merge and distance take as long as they may without being seen: less than the samples.
+TEST(EvaluationServiceTest, MergeAndDistanceHideBehindTheSamples) {
+  RunOptions run;
+  const Pauses pauses = {.prepare_us = 25000, .measure_us = 50000, .finish_us = 25000};
+  RunEvaluationService(TestWorld(), run, Formula(pauses), [&](EvaluationPool& pool) {
+    EvaluateAll(pool, SomeCandidates(pool.num_groups() * 60), [](std::size_t) {});
+    std::printf("overlapped: sampling %.1f %% of the time\n", 100 * pool.Utilisation());
+    EXPECT_GE(pool.Utilisation(), 0.95);
+  });
+  run.overlap = "off";
+  RunEvaluationService(TestWorld(), run, Formula(pauses), [&](EvaluationPool& pool) {
+    EvaluateAll(pool, SomeCandidates(pool.num_groups() * 20), [](std::size_t) {});
+    std::printf("one after the other: sampling %.1f %% of the time\n", 100 * pool.Utilisation());
+    EXPECT_LE(pool.Utilisation(), 0.6);
+  });
+}
+
+TEST(EvaluationServiceTest, TheTraceShowsAllRanksOnOneTimeLine) {
+  RunOptions run;
+  run.trace = std::filesystem::path(::testing::TempDir()) / "service_trace.json";
+  const Pauses pauses = {.prepare_us = 2000, .measure_us = 5000, .finish_us = 2000};
+  constexpr int kPerGroup = 10;
+  RunEvaluationService(TestWorld(), run, Formula(pauses), [&](EvaluationPool& pool) {
+    EvaluateAll(pool, SomeCandidates(pool.num_groups() * kPerGroup), [](std::size_t) {});
+  });
+  if (TestWorld().world_rank != 0) return;
+  const auto trace = nlohmann::json::parse(std::ifstream(run.trace));
+  std::map<int, std::vector<std::pair<double, double>>> samples, others;  // by rank: begin and end
+  int in_flight = 0;
+  for (const auto& event : trace.at("traceEvents")) {
+    if (event["ph"] == "b") ++in_flight;
+    if (event["ph"] != "X") continue;
+    auto& spans = event["name"] == "sample" ? samples : others;
+    const double begin = event["ts"], duration = event["dur"];
+    spans[event["pid"]].emplace_back(begin, begin + duration);
+  }
+  const int num_workers = TestWorld().world_size - 1;
+  EXPECT_EQ(in_flight, num_workers * kPerGroup);
+  EXPECT_EQ(samples.size(), static_cast<std::size_t>(num_workers));
+  for (const auto& [rank, spans] : samples) {
+    EXPECT_EQ(spans.size(), static_cast<std::size_t>(kPerGroup));
+    int hidden = 0;
+    for (const auto& [begin, end] : others.at(rank)) {
+      hidden += std::ranges::any_of(spans, [&](const auto& span) { return span.first <= begin && end <= span.second; });
+    }
+    EXPECT_GT(hidden, kPerGroup) << "of " << 2 * kPerGroup << " merges and distances of rank " << rank;
+  }
+}
+
+TEST(PipelineTest, AnErrorInAStageIsThrownByTheLocalPool) {
+  struct Broken : FormulaEvaluator {
+    using FormulaEvaluator::FormulaEvaluator;
+    void Prepare(std::span<EvaluationJob> jobs) override {
+      if (jobs.front().candidate.id == 103) throw InputError("the shard is gone");
+    }
+  };
+  LocalCollective group;
+  Broken evaluator(group);
+  LocalPool pool(evaluator, {});
+  EXPECT_THROW(EvaluateAll(pool, SomeCandidates(10), [](std::size_t) {}), InputError);
 }
 
 }  // namespace

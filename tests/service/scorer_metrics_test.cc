@@ -104,8 +104,12 @@ TEST_F(ScorerMetricsTest, TheReferencesOwnPartIsNotComputedForEveryCandidate) {
   KernelInceptionDistance(generated, reference);
   ImprovedPrecisionRecall(generated, reference);
   const double whole = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  double least = scorer.MeasureNetwork(*network_).seconds.distance;
-  for (int i = 0; i < 4; ++i) least = std::min(least, scorer.MeasureNetwork(*network_).seconds.distance);
+  double least = whole;
+  for (int i = 0; i < 5; ++i) {
+    StageSpans spans;
+    scorer.Finish(*scorer.Draw(*network_, spans), spans);
+    least = std::min(least, SumOf(spans).distance);
+  }
   std::printf("distances %.4f s of %.4f s with the reference's own part\n", least, whole);
   EXPECT_LT(least, 0.3 * whole);
 }

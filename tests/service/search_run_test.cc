@@ -28,16 +28,16 @@ class SearchRunTest : public ::testing::Test {
     struct Stopping : FormulaEvaluator {
       using FormulaEvaluator::FormulaEvaluator;
       std::int64_t left = -1;
-      Outcome Evaluate(const Candidate& candidate) override {
+      void Measure(EvaluationJob& job) override {
         if (--left == 0) SetStopRequested(true);
-        return FormulaEvaluator::Evaluate(candidate);
+        FormulaEvaluator::Measure(job);
       }
     };
     LocalCollective group;
     Stopping evaluator(group);
     evaluator.left = stop_after;
     evaluator.failing_id = 5;
-    LocalPool pool(evaluator);
+    LocalPool pool(evaluator, {});
     Evolution strategy(options_, {1, 2, 3, 4});
     RunDirectory directory = RunDirectory::Create(folder_ / name);
     const SearchSummary summary = RunSearch(strategy, pool, &directory, run_, {{"key", "value"}});

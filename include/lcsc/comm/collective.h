@@ -35,6 +35,8 @@ class Collective {
   virtual int group_rank() const = 0;
   virtual int group_size() const = 0;
   bool IsLeader() const { return group_rank() == 0; }
+  // The same ranks with calls of their own: a thread that uses the duplicate and one that uses this never meet.
+  virtual std::unique_ptr<Collective> Duplicate() = 0;
 
   // Every rank has filled its own part of `whole`; afterwards every rank has all of it. parts: one per rank, adjacent.
   virtual void AllGather(std::span<float> whole, std::span<const Part> parts) = 0;
@@ -51,6 +53,7 @@ class LocalCollective : public Collective {
  public:
   int group_rank() const override { return 0; }
   int group_size() const override { return 1; }
+  std::unique_ptr<Collective> Duplicate() override { return std::make_unique<LocalCollective>(); }
   void AllGather(std::span<float>, std::span<const Part>) override {}
   void GatherRowsToLeader(std::span<const float> own, std::span<float> whole, const RowParts&) override {
     std::copy(own.begin(), own.end(), whole.begin());
@@ -65,6 +68,7 @@ class MpiCollective : public Collective {
   explicit MpiCollective(MPI_Comm group);
   int group_rank() const override { return group_rank_; }
   int group_size() const override { return group_size_; }
+  std::unique_ptr<Collective> Duplicate() override;
   void AllGather(std::span<float> whole, std::span<const Part> parts) override;
   void GatherRowsToLeader(std::span<const float> own, std::span<float> whole, const RowParts& rows) override;
   void ReduceToLeader(std::span<double> values) override;

@@ -16,6 +16,10 @@ enum class MessageTag : int { kCandidate = 1, kOutcome = 2, kGoodbye = 3 };
 std::vector<std::byte> PackCandidate(const std::optional<Candidate>& candidate);
 std::optional<Candidate> UnpackCandidate(std::span<const std::byte> bytes);
 
+// Several messages as one, and apart again. Throws InvariantError when the bytes are not what JoinMessages gave.
+std::vector<std::byte> JoinMessages(const std::vector<std::vector<std::byte>>& messages);
+std::vector<std::vector<std::byte>> SplitMessages(std::span<const std::byte> bytes);
+
 struct OutcomeMessage {
   std::int64_t candidate_id = 0;
   Outcome outcome;

@@ -3,6 +3,7 @@
 
 #include <mpi.h>
 
+#include <exception>
 #include <functional>
 #include <string>
 
@@ -26,14 +27,18 @@ struct World {
   int ranks_sharing_cores = 1;
   // Whether rank 0 is one of them.
   bool shares_with_master = true;
+  // Whether MPI may be called from several threads at once.
+  bool threads_may_communicate = true;
 };
 
-// Initialises MPI when a launcher started us, with errors returned (not fatal) and threads funnelled. Call once.
+// Initialises MPI when a launcher started us, with errors returned (not fatal), for several threads. Call once.
 World StartMpi(int* argc, char*** argv);
 // Ends MPI if it was started. Not for use while an exception is on its way: see AbortMpi.
 void FinishMpi();
 // Ends every rank of the job at once with this exit code; without a launcher, exits.
 [[noreturn]] void AbortMpi(int exit_code);
+// Prints the error as the program's last words and ends every rank with its exit code.
+[[noreturn]] void AbortWith(const std::exception_ptr& error);
 
 // An error on which all ranks have agreed: each of them throws it, so that each can end in order.
 class SetUpError : public Error {

@@ -12,7 +12,9 @@ struct RunOptions {
   std::string directory;
   std::int64_t group_size = 1;
   std::int64_t threads = 0;
-  std::int64_t queue_depth = 2;
+  std::int64_t queue_depth = 3;
+  std::string overlap = "on";
+  std::string trace;  // a file, or "" for none; asked for each time, so no key of the config file
   double snapshot_interval_s = 10;
 };
 

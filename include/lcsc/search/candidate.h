@@ -29,6 +29,8 @@ struct Candidate {
 // Seconds that the stages of one evaluation took on the group's leader.
 struct StageSeconds {
   double merge = 0, gather = 0, sample = 0, features = 0, reduce = 0, distance = 0;
+  // What no other stage can hide: images are drawn and looked at.
+  double measuring() const { return sample + features; }
   double total() const { return merge + gather + sample + features + reduce + distance; }
 };
 

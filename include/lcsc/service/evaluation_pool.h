@@ -1,14 +1,20 @@
 // Where candidates are evaluated: in this process, or by groups of worker ranks.
 #pragma once
 
+#include <atomic>
 #include <chrono>
-#include <deque>
+#include <exception>
+#include <map>
 #include <optional>
+#include <thread>
+#include <variant>
 #include <vector>
 
+#include "lcsc/base/blocking_queue.h"
 #include "lcsc/comm/group.h"
 #include "lcsc/comm/message.h"
-#include "lcsc/search/strategy.h"
+#include "lcsc/service/pipeline.h"
+#include "lcsc/service/trace.h"
 
 namespace lcsc {
 
@@ -28,34 +34,53 @@ class EvaluationPool {
   virtual void Submit(const Candidate& candidate) = 0;
   // The next outcome, in whatever order they come; nullopt when none came in time or nothing is in flight.
   virtual std::optional<Result> Wait(double timeout_s) = 0;
-  // Share of the groups' time since the first candidate that was spent evaluating, in [0, 1].
+  // Share of the groups' time since the first candidate in which they drew and looked at samples, in [0, 1]: what the
+  // other stages hide behind.
   virtual double Utilisation() const;
+  // The same of all stages together: above 1 where stages ran at the same time.
+  double StageShare() const;
   // Messages that have passed between the master and the groups.
   std::int64_t num_messages() const { return num_messages_; }
 
  protected:
   void RecordStart();
-  void RecordBusy(double seconds) { busy_seconds_ += seconds; }
+  void RecordBusy(const Outcome& outcome);
   void RecordMessage() { ++num_messages_; }
 
  private:
+  double GroupSeconds() const;  // since the start, of all groups
+
   std::optional<std::chrono::steady_clock::time_point> start_;
   double busy_seconds_ = 0;
   std::int64_t num_messages_ = 0;
+  double stage_seconds_ = 0;
 };
 
-// Evaluates in the calling thread, one candidate per Wait.
+// Evaluates in this process. What a stage throws, the next Wait throws.
 class LocalPool : public EvaluationPool {
  public:
-  explicit LocalPool(Evaluator& evaluator) : evaluator_(evaluator) {}
+  struct Options {
+    int queue_depth = 3;
+    Overlap overlap = Overlap::kOn;
+    Trace* trace = nullptr;
+  };
+  LocalPool(StagedEvaluator& evaluator, const Options& options);
+  // Waits until what is in flight is done; what waits is not begun.
+  ~LocalPool() override;
   int num_groups() const override { return 1; }
-  bool HasRoom() const override { return queue_.empty(); }
+  bool HasRoom() const override { return in_flight_ < options_.queue_depth; }
   void Submit(const Candidate& candidate) override;
   std::optional<Result> Wait(double timeout_s) override;
 
  private:
-  Evaluator& evaluator_;
-  std::deque<Candidate> queue_;
+  std::vector<Candidate> Next(int max_count);
+
+  Options options_;
+  int in_flight_ = 0;
+  std::atomic<bool> closing_ = false;
+  BlockingQueue<Candidate> queue_;
+  BlockingQueue<std::variant<Result, std::exception_ptr>> results_;
+  std::thread pipeline_;
 };
 
 // The master's side of the groups: each holds up to queue_depth candidates, the one it works on and those that wait, so
@@ -64,7 +89,8 @@ class GroupPool : public EvaluationPool {
  public:
   struct Options {
     GroupLayout layout;
-    int queue_depth = 2;
+    int queue_depth = 3;
+    Trace* trace = nullptr;
   };
   explicit GroupPool(const Options& options);
   int num_groups() const override { return options_.layout.num_groups; }
@@ -80,10 +106,16 @@ class GroupPool : public EvaluationPool {
 
   Options options_;
   Mailbox mailbox_;
-  std::vector<int> in_flight_;  // per group
+  std::vector<int> in_flight_;                                               // per group
+  std::map<std::int64_t, std::chrono::steady_clock::time_point> submitted_;  // by candidate id; for the trace
 };
 
-// A worker's side: evaluates what the master sends until it says that there is no more work. Collective over the group.
-void ServeGroup(Collective& group, Evaluator& evaluator);
+struct ServeOptions {
+  Overlap overlap = Overlap::kOn;
+  Trace* trace = nullptr;
+};
+// A worker's side: evaluates what the master sends until it says that there is no more work. `group` is used by this
+// function alone. An error of a stage ends all ranks. Collective over the group.
+void ServeGroup(Collective& group, StagedEvaluator& evaluator, const ServeOptions& options);
 
 }  // namespace lcsc

@@ -10,13 +10,13 @@
 namespace lcsc {
 
 // Makes one rank's evaluator for its group. Called on worker ranks, or on the only rank.
-using EvaluatorFactory = std::function<std::unique_ptr<Evaluator>(Collective& group)>;
+using EvaluatorFactory = std::function<std::unique_ptr<StagedEvaluator>(Collective& group)>;
 // What the master does with the pool.
 using MasterTask = std::function<void(EvaluationPool& pool)>;
 
 // One rank: builds the evaluator and runs the task in-process. Several: rank 0 runs the task, the others serve in
-// groups of run.group_size. Collective over all ranks; may be called again. Errors of the set-up are thrown on every
-// rank.
+// groups of run.group_size. Writes run.trace when it is given and no rank was left in the middle of an evaluation.
+// Collective over all ranks; may be called again. Errors of the set-up are thrown on every rank.
 void RunEvaluationService(const World& world, const RunOptions& run, const EvaluatorFactory& make_evaluator,
                           const MasterTask& task);
 

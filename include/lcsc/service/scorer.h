@@ -15,6 +15,7 @@
 #include "lcsc/search/candidate.h"
 #include "lcsc/service/image_source.h"
 #include "lcsc/service/objective.h"
+#include "lcsc/service/staged_evaluator.h"
 
 namespace lcsc {
 
@@ -30,9 +31,16 @@ struct Measurement {
   MetricValues values;
   at::Tensor image_scores;  // float32 [n], in the order of the samples; undefined without Metric::kScore
   std::string failure;
-  StageSeconds seconds;
 };
 
+// What a rank has measured of its samples, batch by batch.
+struct Tally : MeasuredState {
+  std::optional<FeatureStatistics> statistics;
+  std::vector<at::Tensor> features, logits, scores;
+  std::string failure;  // why this rank could not finish its samples
+};
+
+// Draw and Finish may run at once in two threads, each for another candidate.
 class Scorer {
  public:
   // Measures what evaluation.objective needs. Loads extractor, per-image scorer and reference, as far as needed, and
@@ -46,34 +54,31 @@ class Scorer {
   // and what ImageSource::CheckConditioning and Probe throw.
   void CheckFits(Denoiser& network);
 
-  // Measures num_samples images that the network draws. Additive statistics are reduced; features, logits and scores
-  // are gathered in the order of the samples: so values do not depend on the group. Collective over the group.
-  // Non-finite images or features are a failure, not an error. `seconds`: what the stages before took.
-  Measurement MeasureNetwork(Denoiser& network, const StageSeconds& seconds = {});
+  // Draws this rank's share of num_samples images and measures it. Non-finite images, and what a module refuses, are a
+  // failure, not an error. Not collective.
+  std::unique_ptr<Tally> Draw(Denoiser& network, StageSpans& spans);
+  // The metrics of what all ranks drew. Additive statistics are reduced; features, logits and scores are gathered in
+  // the order of the samples: so values do not depend on the group. Collective over the group.
+  Measurement Finish(Tally& tally, StageSpans& spans) { return Finish(tally, options_.num_samples, spans); }
+  // The objective's value of it. REQUIRES: the metrics are the objective's.
+  Outcome OutcomeOf(const Measurement& measurement, const StageSpans& spans) const;
+
+  // Draw and Finish in one.
+  Measurement MeasureNetwork(Denoiser& network);
+  Outcome ScoreNetwork(Denoiser& network);
   // The same of given images, uint8 [n, c, h, w]; every rank has all of them and measures its share.
   Measurement MeasureImages(const at::Tensor& images);
-
-  // The objective's value of the same. REQUIRES: the metrics are the objective's.
-  Outcome ScoreNetwork(Denoiser& network, const StageSeconds& seconds = {});
   Outcome ScoreImages(const at::Tensor& images);
 
  private:
-  // What this rank has measured of its samples, batch by batch.
-  struct Tally {
-    std::optional<FeatureStatistics> statistics;
-    std::vector<at::Tensor> features, logits, scores;
-    std::string failure;  // why this rank could not finish its samples
-  };
-
-  Tally EmptyTally() const;
+  std::unique_ptr<Tally> EmptyTally() const;
   // What the per-image scorer is given with the network's images; nothing without one.
   Conditioning ConditioningOf(SampleRange range, const Denoiser& network) const;
   void Add(const at::Tensor& images, const Conditioning& conditioning, Tally& tally);
   // Why a rank of the group could not finish its samples, its own reason first; "" when all could.
   std::string FailureOfAny(const std::string& own);
   Measured Gather(Tally& tally, std::int64_t num_samples);
-  Measurement Finish(Tally& tally, std::int64_t num_samples, StageSeconds seconds);
-  Outcome OutcomeOf(const Measurement& measurement) const;
+  Measurement Finish(Tally& tally, std::int64_t num_samples, StageSpans& spans);
 
   EvaluationOptions options_;
   MetricSet metrics_;

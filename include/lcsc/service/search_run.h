@@ -13,6 +13,7 @@ struct SearchSummary {
   std::int64_t evaluations = 0;  // of the whole search, earlier sessions included
   double seconds = 0;            // likewise
   double utilisation = 0;        // of this session
+  double stage_share = 0;        // likewise: EvaluationPool::StageShare
   std::int64_t session_evaluations = 0;
   double session_seconds = 0;
   std::vector<EvaluatedCandidate> population;

@@ -1,0 +1,139 @@
+#include "lcsc/service/pipeline.h"
+
+#include <algorithm>
+#include <thread>
+
+#include "lcsc/base/blocking_queue.h"
+
+namespace lcsc {
+namespace {
+
+EvaluationJob JobOf(Candidate candidate, int slot) {
+  return {.candidate = std::move(candidate), .slot = slot, .spans = {}, .measured = {}, .outcome = {}};
+}
+
+}  // namespace
+
+Outcome StagedEvaluator::Evaluate(const Candidate& candidate) {
+  EvaluationJob job = JobOf(candidate, /*slot=*/0);
+  Prepare({&job, 1});
+  Measure(job);
+  Finish(job);
+  return std::move(job.outcome);
+}
+
+namespace {
+
+void RunOneByOne(StagedEvaluator& evaluator, const PipelineEnds& ends) {
+  for (;;) {
+    std::vector<Candidate> candidates = ends.next(std::min(evaluator.max_batch(), evaluator.num_slots()));
+    if (candidates.empty()) return;
+    std::vector<EvaluationJob> jobs;
+    for (Candidate& candidate : candidates) {
+      const int slot = static_cast<int>(jobs.size());
+      jobs.push_back(JobOf(std::move(candidate), slot));
+    }
+    evaluator.Prepare(jobs);
+    for (EvaluationJob& job : jobs) {
+      evaluator.Measure(job);
+      evaluator.Finish(job);
+      ends.done(std::move(job));
+    }
+  }
+}
+
+class Overlapped {
+ public:
+  Overlapped(StagedEvaluator& evaluator, const PipelineEnds& ends)
+      : evaluator_(evaluator), ends_(ends), free_slots_(Slots()), prepared_(Slots()) {
+    for (int slot = 0; slot < evaluator.num_slots(); ++slot) free_slots_.Push(slot);
+  }
+
+  void Run() {
+    std::thread prepare([&] { Guarded(&Overlapped::PrepareAll); });
+    std::thread measure([&] { Guarded(&Overlapped::MeasureAll); });
+    Guarded(&Overlapped::FinishAll);
+    measure.join();
+    prepare.join();
+  }
+
+ private:
+  std::size_t Slots() const { return static_cast<std::size_t>(evaluator_.num_slots()); }
+
+  void Guarded(void (Overlapped::*stage)()) {
+    try {
+      (this->*stage)();
+    } catch (...) {
+      ends_.failed(std::current_exception());
+      free_slots_.Close();
+      prepared_.Close();
+      measured_.Close();
+    }
+  }
+
+  // How many candidates share a batch depends on the slots that are free on the leader, so on time: no outcome may
+  // depend on it. Other ranks of the group follow the leader and wait for as many slots of their own.
+  void PrepareAll() {
+    while (const auto first = free_slots_.Pop()) {
+      std::vector<int> slots = {*first};
+      while (static_cast<int>(slots.size()) < evaluator_.max_batch()) {
+        const auto other = free_slots_.TryPop();
+        if (!other) break;
+        slots.push_back(*other);
+      }
+      std::vector<Candidate> candidates = ends_.next(static_cast<int>(slots.size()));
+      if (candidates.empty()) break;
+      std::vector<EvaluationJob> jobs;
+      for (Candidate& candidate : candidates) {
+        if (jobs.size() == slots.size()) {
+          const auto slot = free_slots_.Pop();
+          if (!slot) return;
+          slots.push_back(*slot);
+        }
+        jobs.push_back(JobOf(std::move(candidate), slots[jobs.size()]));
+      }
+      for (std::size_t i = jobs.size(); i < slots.size(); ++i) free_slots_.Push(slots[i]);
+      evaluator_.Prepare(jobs);
+      for (EvaluationJob& job : jobs) prepared_.Push(std::move(job));
+    }
+    prepared_.Close();
+  }
+
+  void MeasureAll() {
+    while (auto job = prepared_.Pop()) {
+      evaluator_.Measure(*job);
+      free_slots_.Push(job->slot);
+      measured_.Push(std::move(*job));
+    }
+    measured_.Close();
+  }
+
+  void FinishAll() {
+    while (auto job = measured_.Pop()) {
+      evaluator_.Finish(*job);
+      ends_.done(std::move(*job));
+    }
+  }
+
+  StagedEvaluator& evaluator_;
+  const PipelineEnds& ends_;
+  BlockingQueue<int> free_slots_;
+  BlockingQueue<EvaluationJob> prepared_;
+  BlockingQueue<EvaluationJob> measured_{1};  // so that a slow Finish bounds the memory of what was measured
+};
+
+}  // namespace
+
+void RunPipeline(StagedEvaluator& evaluator, const PipelineEnds& ends, Overlap overlap) {
+  if (overlap == Overlap::kOn && evaluator.num_slots() > 1) {
+    Overlapped(evaluator, ends).Run();
+    return;
+  }
+  try {
+    RunOneByOne(evaluator, ends);
+  } catch (...) {
+    ends.failed(std::current_exception());
+  }
+}
+
+}  // namespace lcsc
