@@ -58,6 +58,8 @@ class StatusCommand : public Command {
                               {"coefficients", member.candidate.coefficients},
                               {"score", ScoreJson(member.outcome.score ? &member : nullptr)}};
       if (member.candidate.ema_rate) entry["ema_rate"] = *member.candidate.ema_rate;
+      if (member.candidate.seen) entry["seen"] = *member.candidate.seen;
+      if (member.order) entry["order"] = *member.order;
       if (!member.outcome.metrics.empty()) entry["metrics"] = member.outcome.metrics;
       if (!member.outcome.failure.empty()) entry["failure"] = member.outcome.failure;
       json["candidates"].push_back(std::move(entry));
