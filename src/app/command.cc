@@ -75,7 +75,9 @@ void AddJsonFlag(OptionSet& set, bool* json) {
 }
 
 void AddKeyOption(OptionSet& set, std::string* key) {
-  set.Add({"", "key", "path", "the dict of tensors in a nested torch.save file: ema, state.ema, or a list's position"},
+  set.Add({"", "key", "path",
+           "the dict of tensors in a nested torch.save file: ema, state.ema, or a list's position; a "
+           "dot at the end (. alone: of the top) leaves out dicts further inside"},
           key);
 }
 

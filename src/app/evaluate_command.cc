@@ -23,7 +23,10 @@ class EvaluateCommand : public Command {
 
   void AddOptions(OptionSet& set) override {
     weights_.AddOptions(set, "weights to sample from");
-    set.Add({"", "images", "path", "images to score instead: .csv(.gz) digits, .npz (arr_0), a folder of PNG"},
+    set.Add({"", "images", "path",
+             "images to score instead: .npz (uint8 [n, h, w, c], arr_0 or --key), .safetensors (uint8 [n, c, h, w], "
+             "the tensor "
+             "images or --key), a folder of PNG, .csv(.gz) digits"},
             &images_);
     set.Add({"", "metrics", "names",
              "any of fid, kid, is (inception score), prc (precision and recall), score (mean of evaluation.scorer); "

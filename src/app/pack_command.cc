@@ -40,6 +40,8 @@ class PackCommand : public Command {
             &options_.segment_checkpoints, {2, 1 << 20});
     set.Add({"", "base_model", "path", "for LoRA checkpoints: the weights of the network that they change"},
             &base_model_);
+    set.Add({"", "base_model_key", "path", "the dict of tensors in a --base-model that is a nested torch.save file"},
+            &options_.base_model_key);
     set.Add({"", "lora_alpha", "", "for LoRA checkpoints that do not say it: alpha of the scale alpha / r"},
             &lora_alpha_);
     AddJsonFlag(set, &json_);
@@ -111,7 +113,9 @@ class PackCommand : public Command {
     table.AddRow({"merged parameters", fmt::format("{}", trajectory.table.num_elements())});
     if (const auto& lora = trajectory.lora) {
       table.AddRow({"LoRA layers", LoraText(*lora)});
-      table.AddRow({"base model", fmt::format("{} (digest {})", lora->base_model.string(), lora->base_digest)});
+      table.AddRow(
+          {"base model", fmt::format("{}{} (digest {})", lora->base_model.string(),
+                                     lora->base_key.empty() ? "" : ", key " + lora->base_key, lora->base_digest)});
     }
     table.AddRow({"storage", storage_});
     table.AddRow({"digest", digest});

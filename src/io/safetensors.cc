@@ -187,7 +187,6 @@ std::string MakeHeader(const NamedTensors& tensors, const std::map<std::string, 
   if (!metadata.empty()) header[kMetadataKey] = metadata;
   std::size_t offset = 0;
   for (const auto& [name, tensor] : tensors) {
-    LCSC_CHECK(name != kMetadataKey);
     header[name] = {{"dtype", DataTypeName(DataTypeOf(tensor))},
                     {"shape", tensor.sizes().vec()},
                     {"data_offsets", {offset, offset + tensor.nbytes()}}};
@@ -240,6 +239,11 @@ NamedTensors ReadSafetensors(const fs::path& path) { return SafetensorsFile(path
 
 void WriteSafetensors(const fs::path& path, const NamedTensors& tensors,
                       const std::map<std::string, std::string>& metadata) {
+  if (tensors.contains(kMetadataKey)) {
+    throw InputError(
+        "cannot write {}: a tensor is called {}, a name that .safetensors files keep for themselves; write a .pt file",
+        path.string(), kMetadataKey);
+  }
   PublishFile(path, [&](const fs::path& temporary) {
     std::ofstream file(temporary, std::ios::binary);
     const std::string header = MakeHeader(tensors, metadata);

@@ -29,6 +29,8 @@ constexpr std::array<TypePair, 10> kTypePairs = {{
     {DataType::kBool, at::kBool},
 }};
 
+constexpr const char* kConverter = "launch/convert_pickle.py";
+
 // A pickle of protocol 2 or later that torch.save did not write: EDM's .pkl. A .safetensors file whose header happens
 // to have such a length goes on with the header's '{'.
 bool IsBarePickle(const std::filesystem::path& path) {
@@ -43,11 +45,16 @@ bool IsBarePickle(const std::filesystem::path& path) {
   constexpr std::size_t kLookAt = 1 << 20;
   std::string bytes(std::min<std::uintmax_t>(kLookAt, std::filesystem::file_size(path)), '\0');
   std::ifstream(path, std::ios::binary).read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-  ReadPickle({bytes, path.string()});
+  try {
+    ReadPickle({bytes, path.string()});
+  } catch (const InputError& error) {
+    // What ends the reading otherwise is where we stop looking, or a pickle that no state dict is.
+    if (std::string(error.what()).find(kConverter) != std::string::npos) throw;
+  }
   throw InputError(
-      "{}: expected a .safetensors file or a torch.save archive, found a bare pickle; convert it with "
-      "launch/convert_pickle.py where the code that wrote it runs",
-      path.string());
+      "{}: expected a .safetensors file or a torch.save archive, found a bare pickle; convert it with {} "
+      "where the code that wrote it runs",
+      path.string(), kConverter);
 }
 
 }  // namespace

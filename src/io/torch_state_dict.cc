@@ -80,6 +80,12 @@ std::string CandidatesText(const std::vector<StateDictPlace>& places) {
                    CandidatesText(places));
 }
 
+std::string InsideText(const StateDictRequest& request, const TorchStateDict& state) {
+  if (state.tensors.empty()) return "dicts of tensors inside it";
+  return fmt::format("dicts of tensors inside it beside its own {}, which --key {}. means", state.tensors.size(),
+                     request.key);
+}
+
 // The values from the top to the one that the rest of the key names. Keys may contain dots themselves: the longest name
 // that fits is tried first.
 std::optional<std::vector<PickleId>> Follow(const PickleTree& tree, PickleId from, const std::string& rest) {
@@ -117,7 +123,8 @@ std::vector<StateDictPlace> FindStateDicts(const PickleTree& tree) {
 }
 
 TorchStateDict SelectStateDict(const PickleTree& tree, const StateDictRequest& request) {
-  const auto way = Follow(tree, tree.root, request.key);
+  const bool is_alone = request.key.ends_with('.');  // "." or "state.": what lies in the dict itself
+  const auto way = Follow(tree, tree.root, request.key.substr(0, request.key.size() - (is_alone ? 1 : 0)));
   if (!way) RefuseKey(tree, request, "no such entry");
   const PickleId selected = way->back();
   if (IsTensor(tree, selected)) RefuseKey(tree, request, "a single tensor");
@@ -135,7 +142,7 @@ TorchStateDict SelectStateDict(const PickleTree& tree, const StateDictRequest& r
     if (!names.insert(*name).second) throw InputError("{}: tensor \"{}\" stands twice", request.path, *name);
     state.tensors.push_back(ParseTensor(tree, value, {*name, request.path}));
   }
-  if (!std::move(below).Sorted().empty()) RefuseKey(tree, request, "dicts of tensors inside it");
+  if (!is_alone && !std::move(below).Sorted().empty()) RefuseKey(tree, request, InsideText(request, state));
   if (state.tensors.empty()) RefuseKey(tree, request, "no tensor in it");
   std::ranges::sort(state.tensors, {}, [](const StoredTensor& tensor) { return tensor.entry.name; });
   for (const PickleId id : *way) {

@@ -86,6 +86,7 @@ json DescribeTrajectory(const fs::path& folder) {
   if (trajectory.lora) {
     description["lora_base_model"] = trajectory.lora->base_model.string();
     description["lora_base_digest"] = trajectory.lora->base_digest;
+    if (!trajectory.lora->base_key.empty()) description["lora_base_key"] = trajectory.lora->base_key;
     description["lora_layers"] = description["lora"]["layers"];
     description.erase("lora");
   }

@@ -53,7 +53,9 @@ nlohmann::json LoraContent(const LoraDescription& lora) {
                       {"down", layer.down},
                       {"up", layer.up}});
   }
-  return {{"base_digest", lora.base_digest}, {"layers", std::move(layers)}};
+  nlohmann::json content = {{"base_digest", lora.base_digest}, {"layers", std::move(layers)}};
+  if (!lora.base_key.empty()) content["base_key"] = lora.base_key;
+  return content;
 }
 
 std::string AdapterConfigOf(const LoraDescription& lora, const std::vector<std::int64_t>& ranks) {
@@ -84,7 +86,7 @@ std::unique_ptr<TensorFile> OpenBaseModel(const LoraDescription& lora, const fs:
     throw InputError("{}: expected the base model of {} with digest {}, found {}; the LoRA factors belong to that one",
                      path.string(), trajectory_folder.string(), lora.base_digest, found);
   }
-  return OpenTensorFile(path);
+  return OpenTensorFile(path, {.key = lora.base_key});
 }
 
 }  // namespace lcsc

@@ -134,9 +134,25 @@ void CheckKind(const LoraSource& source, const Trajectory& packed, const std::ve
                      packed.lora ? "LoRA factors" : "full weights", packed.folder.string(),
                      is_lora ? "LoRA factors" : "full weights");
   }
+  if (!source.base_key.empty() && !source.base_model) {
+    throw ConfigError("--base-model-key: expected --base-model beside it, found none");
+  }
   if (!is_lora && (source.base_model || source.alpha)) {
     throw ConfigError("{}: {}: expected checkpoints of LoRA factors, found full weights; leave the option out",
                       source.base_model ? "--base-model" : "--lora-alpha", first);
+  }
+}
+
+std::unique_ptr<TensorFile> OpenSource(const LoraSource& source) {
+  try {
+    return OpenTensorFile(*source.base_model, {.key = source.base_key});
+  } catch (const InputError& error) {
+    constexpr std::string_view kKey = "--key";
+    std::string message = error.what();
+    if (const std::size_t place = message.find(kKey); place != std::string::npos) {
+      message.replace(place, kKey.size(), "--base-model-key");
+    }
+    throw InputError("{}", message);
   }
 }
 
@@ -188,15 +204,20 @@ std::optional<LoraDescription> DescribeLora(const LoraSource& source, const Traj
   LoraDescription lora;
   std::unique_ptr<TensorFile> base_model;
   if (source.base_model) {
-    base_model = OpenTensorFile(*source.base_model);
+    base_model = OpenSource(source);
     lora.base_digest = DigestOfFile(*source.base_model);
-    if (packed.lora && packed.lora->base_digest != lora.base_digest) {
-      throw InputError("{}: expected the base model of {} with digest {}, found {}; pack into another folder",
-                       base_model->path().string(), packed.folder.string(), packed.lora->base_digest, lora.base_digest);
+    lora.base_key = source.base_key;
+    if (packed.lora && (packed.lora->base_digest != lora.base_digest || packed.lora->base_key != lora.base_key)) {
+      throw InputError(
+          "{}: expected the base model of {} with digest {} and key \"{}\", found {} and \"{}\"; pack into another "
+          "folder",
+          base_model->path().string(), packed.folder.string(), packed.lora->base_digest, packed.lora->base_key,
+          lora.base_digest, lora.base_key);
     }
   } else {
     base_model = OpenBaseModel(*packed.lora, packed.folder);
     lora.base_digest = packed.lora->base_digest;
+    lora.base_key = packed.lora->base_key;
   }
   lora.base_model = fs::absolute(base_model->path()).lexically_normal();
   lora.adapter_config = packed.lora ? packed.lora->adapter_config : ReadAdapterConfig(first);

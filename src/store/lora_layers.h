@@ -14,6 +14,7 @@ namespace lcsc {
 
 struct LoraSource {
   std::optional<std::filesystem::path> base_model;
+  std::string base_key;         // the dict of tensors in a nested torch.save file
   std::optional<double> alpha;  // of every pair; default: the checkpoint's own, see docs/lora.md
 };
 

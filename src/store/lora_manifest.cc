@@ -59,7 +59,9 @@ void WriteLora(Hdf5Group group, const LoraDescription& lora) {
     alphas.push_back(layer.alpha);
     scales.push_back(layer.scale);
   }
-  group.WriteTexts("base", {lora.base_model.string(), lora.base_digest, lora.adapter_config});
+  std::vector<std::string> base = {lora.base_model.string(), lora.base_digest, lora.adapter_config};
+  if (!lora.base_key.empty()) base.push_back(lora.base_key);
+  group.WriteTexts("base", base);
   group.WriteTexts("targets", targets);
   group.WriteTexts("types", types);
   group.WriteTexts("shapes", shapes);
@@ -76,9 +78,13 @@ LoraDescription ReadLora(const Hdf5Group& group, const TensorTable& table) {
   const auto scales = group.Read<double>("scales").values;
   const std::size_t count = targets.size();
   for (const std::size_t size : {types.size(), shapes.size(), downs.size(), ups.size(), alphas.size(), scales.size()}) {
-    if (size != count || base.size() != 3) Refuse(group, "lists of unequal length");
+    if (size != count || base.size() < 3 || base.size() > 4) Refuse(group, "lists of unequal length");
   }
-  LoraDescription lora{.base_model = base[0], .base_digest = base[1], .adapter_config = base[2], .layers = {}};
+  LoraDescription lora{.base_model = base[0],
+                       .base_digest = base[1],
+                       .base_key = base.size() == 4 ? base[3] : "",
+                       .adapter_config = base[2],
+                       .layers = {}};
   for (std::size_t i = 0; i < count; ++i) {
     LoraLayer layer;
     layer.target.name = targets[i];

@@ -183,7 +183,8 @@ PackReport Pack(const PackOptions& options, const PackTeam& team) {
     CheckOutput(options.output);
     checkpoints = FindCheckpoints(options.checkpoints, {options.key});
     trajectory = OpenOrStart(options);
-    trajectory.lora = DescribeLora({options.base_model, options.lora_alpha}, trajectory, checkpoints);
+    trajectory.lora =
+        DescribeLora({options.base_model, options.base_model_key, options.lora_alpha}, trajectory, checkpoints);
     trajectory.network_json = NetworkOf(options, trajectory, checkpoints).dump();
     split = CheckTensors(trajectory, checkpoints);
     trajectory.table = split.merged;

@@ -253,6 +253,12 @@ TEST_F(CommandsTest, TheProgramExplainsItself) {
     EXPECT_THAT(help, HasSubstr(command));
     EXPECT_THAT(Must({command, "--help"}).out, HasSubstr("lcsc " + std::string(command) + ": "));
   }
+  for (const char* command : {"evaluate", "reference", "features"}) {
+    const std::string images = Must({command, "--help"}).out;
+    for (const char* kind : {".npz", ".safetensors (uint8", "folder of PNG", ".csv(.gz) digits"}) {
+      EXPECT_THAT(images, HasSubstr(kind)) << command;
+    }
+  }
 }
 
 }  // namespace

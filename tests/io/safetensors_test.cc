@@ -67,6 +67,15 @@ TEST_F(SafetensorsTest, AViewIsWrittenInItsOwnOrder) {
   EXPECT_TRUE(at::equal(SafetensorsFile(path).Read("x"), transposed));
 }
 
+TEST_F(SafetensorsTest, ATensorOfTheReservedNameIsNotWritten) {
+  const auto path = folder_ / "reserved.safetensors";
+  EXPECT_THAT(MessageOf<InputError>([&] {
+                WriteSafetensors(path, {{"__metadata__", at::ones({1})}});
+              }),
+              AllOf(HasSubstr("reserved.safetensors"), HasSubstr("__metadata__"), HasSubstr(".pt")));
+  EXPECT_FALSE(std::filesystem::exists(path));
+}
+
 TEST_F(SafetensorsTest, TheBytesAreThoseOfTheFormat) {
   const auto path = folder_ / "one.safetensors";
   WriteSafetensors(path, {{"x", at::ones({1})}});

@@ -88,6 +88,21 @@ TEST(TorchArchive, AKeyChoosesTheDictInEveryProtocol) {
   }
 }
 
+TEST(TorchArchive, ADotAtTheEndMeansADictsOwnTensorsBesideDictsOfTensors) {
+  for (const char* key : {"", "state"}) {
+    const std::string dotted = std::string(key) + ".";
+    EXPECT_THAT(
+        Refusal(Archive("mixed"), key),
+        AllOf(HasSubstr("inside it beside its own 1, which --key " + dotted + " means"), HasSubstr("\"state.ema\"")));
+    const float value = *key == '\0' ? 1 : 2;
+    ExpectSame(OpenTensorFile(Archive("mixed"), {.key = dotted})->ReadAll(), {{"w", at::tensor({value})}});
+  }
+  ExpectSame(OpenTensorFile(Archive("mixed"), {.key = "state.ema"})->ReadAll(), {{"w", at::tensor({3.0f})}});
+  ExpectSame(OpenTensorFile(Archive("mixed"), {.key = "state.ema."})->ReadAll(), {{"w", at::tensor({3.0f})}});
+  EXPECT_THAT(Refusal(Archive("nested"), "."), HasSubstr("no tensor in it"));
+  EXPECT_THAT(Refusal(Archive("mixed"), "none."), HasSubstr("no such entry"));
+}
+
 TEST(TorchArchive, AListIsChosenFromByPosition) {
   ExpectSame(OpenTensorFile(Archive("list"), {.key = "4"})->ReadAll(),
              {{"w", at::tensor({10.0f, 20.0f, 30.0f, 40.0f}).view({2, 2})}, {"b", at::tensor({50.0f})}});
@@ -209,6 +224,20 @@ TEST_F(DamagedArchiveTest, OtherFilesAreSaidToBeWhatTheyAre) {
   EXPECT_THAT(Refusal(folder_ / "module.pkl"), HasSubstr("\"torch_utils.persistence._reconstruct_persistent_obj\""));
   WriteBytes(folder_ / "plain.pkl", "\x80\x02}q\x01(K\x01K\x02u.");
   EXPECT_THAT(Refusal(folder_ / "plain.pkl"), AllOf(HasSubstr("bare pickle"), HasSubstr("convert_pickle.py")));
+}
+
+// Longer than what is looked at, and with what no state dict has.
+TEST_F(DamagedArchiveTest, BarePicklesOfAnySizeAreSaidToBeSo) {
+  std::string text("\x80\x02X\x00\x00\x30\x00", 7);  // one text of 3 MiB
+  text.append(3 << 20, 'x');
+  for (const std::string& bytes : {text + ".", std::string("\x80\x02K\x01K\x02\x80\x09\xff\x00.", 11)}) {
+    WriteBytes(folder_ / "large.pkl", bytes);
+    EXPECT_THAT(Refusal(folder_ / "large.pkl"),
+                AllOf(HasSubstr("large.pkl"), HasSubstr("bare pickle"), HasSubstr("launch/convert_pickle.py")));
+  }
+  WriteBytes(folder_ / "large.pkl",
+             "\x80\x02(ctorch_utils.persistence\n_reconstruct_persistent_obj\n" + text.substr(2));
+  EXPECT_THAT(Refusal(folder_ / "large.pkl"), HasSubstr("\"torch_utils.persistence._reconstruct_persistent_obj\""));
 }
 
 }  // namespace

@@ -4,10 +4,12 @@
 
 #include "lcsc/base/digest.h"
 #include "lcsc/base/error.h"
+#include "lcsc/io/torch_archive.h"
 #include "lcsc/store/hdf5.h"
 #include "lcsc/store/inspector.h"
 #include "lcsc/store/shard_reader.h"
 #include "store/lora_checkpoints.h"
+#include "support/run_program.h"
 
 namespace lcsc {
 namespace {
@@ -306,6 +308,40 @@ TEST_F(LoraTrajectoryTest, AChangedOrMissingBaseModelIsRefusedAndOneBesideTheTra
   fs::remove(folder_ / "base.safetensors");
   EXPECT_THAT(MessageOf<InputError>([&] { OpenBaseModel(*trajectory.lora, trajectory.folder); }),
               AllOf(HasSubstr("/nowhere/base.safetensors"), HasSubstr("neither")));
+}
+
+TEST_F(LoraTrajectoryTest, TheBaseModelMayBeADictInANestedFile) {
+  WriteTorchArchive(folder_ / "flat.pt", folder_.base());
+  WriteBytes(folder_ / "nest.py",
+             "import os, sys, torch\nos.chdir(sys.argv[1])\nbase = torch.load('flat.pt')\n"
+             "torch.save({'raw': {k: v + 1 for k, v in base.items()}, 'ema': base}, 'nested.pt')\n");
+  const CommandResult nested = RunCommand({"/usr/bin/python3", folder_ / "nest.py", folder_ / ""});
+  ASSERT_EQ(nested.exit_code, 0) << nested.err;
+  PackOptions options = folder_.Options();
+  options.network = folder_ / "network.json";
+  WriteBytes(*options.network, R"({"model_type": "toy"})");
+  options.base_model = folder_ / "nested.pt";
+  options.output = folder_ / "nested.traj";
+  EXPECT_THAT(RefusalOf(options),
+              AllOf(HasSubstr("--base-model-key"), HasSubstr("\"ema\" (5 tensors)"), HasSubstr("nested.pt")));
+  options.base_model_key = "ema";
+  Pack(options);
+  const Trajectory trajectory = ReadTrajectory(options.output);
+  const auto base_model = OpenBaseModel(*trajectory.lora, options.output);
+  EXPECT_TRUE(base_model->Read("mid.mix.bias").equal(folder_.base().at("mid.mix.bias")));
+  EXPECT_NO_THROW(VerifyTrajectory(options.output));
+  EXPECT_EQ(DescribeFile(options.output)["lora_base_key"], "ema");
+  options.base_model.reset();
+  options.base_model_key = "";
+  EXPECT_EQ(Pack(options).num_packed, 0);  // it is known from before
+  options.base_model = folder_ / "nested.pt";
+  options.base_model_key = "raw";
+  EXPECT_THAT(RefusalOf(options), AllOf(HasSubstr("key \"ema\""), HasSubstr("\"raw\"")));
+  options.output = folder_ / "raw.traj";
+  EXPECT_NE(Pack(options).trajectory.Digest(), trajectory.Digest());
+  options.base_model.reset();
+  options.output = folder_ / "no.traj";
+  EXPECT_THAT(MessageOf<ConfigError>([&] { Pack(options); }), HasSubstr("--base-model beside it"));
 }
 
 TEST_F(LoraTrajectoryTest, TheInspectorShowsTheFactors) {

@@ -35,6 +35,7 @@ class SafetensorsFile : public TensorFile {
 NamedTensors ReadSafetensors(const std::filesystem::path& path);
 
 // Publishes the file atomically. Tensors are written by name in ascending order, contiguous, on the CPU.
+// Throws InputError for the name __metadata__, which the format reserves; IoError.
 void WriteSafetensors(const std::filesystem::path& path, const NamedTensors& tensors,
                       const std::map<std::string, std::string>& metadata = {});
 

@@ -19,7 +19,8 @@ class TorchStorages;
 class TorchArchive : public TensorFile {
  public:
   // key: the dict of tensors in a file of nested dicts and lists: "ema", "state.ema", "4" for a list's fifth item;
-  // "" when the file is that dict. Reads and validates everything but the tensors' bytes. An integer "step" beside the
+  // "" when the file is that dict. With a dot at the end ("." or "state."): the dict's own tensors, whatever dicts of
+  // tensors lie in it beside them. Reads and validates everything but the tensors' bytes. An integer "step" beside the
   // tensors, or above them, becomes metadata()["step"].
   // Throws InputError that names the file, the global, the tensor or the candidates for the key.
   explicit TorchArchive(std::filesystem::path path, const std::string& key = "");

@@ -31,6 +31,7 @@ struct LoraLayer {
 struct LoraDescription {
   std::filesystem::path base_model;  // absolute: where it was when the checkpoints were packed
   std::string base_digest;
+  std::string base_key;           // the dict of tensors in a nested torch.save file; "" when it has none
   std::string adapter_config;     // the text of peft's adapter_config.json; "" when there was none
   std::vector<LoraLayer> layers;  // by target in ascending order
 };
@@ -38,7 +39,8 @@ struct LoraDescription {
 // The targets as the flat vector that is merged.
 TensorTable TargetTable(const LoraDescription& lora);
 
-// {"base_digest", "layers": [{"target", "type", "shape", "rank", "scale", "down", "up"}]}: what influences scores.
+// {"base_digest", "base_key" where there is one, "layers": [{"target", "type", "shape", "rank", "scale", "down",
+// "up"}]}: what influences scores.
 nlohmann::json LoraContent(const LoraDescription& lora);
 
 // The adapter_config.json that says scale 1 for factors of these ranks, one per layer: peft takes alpha and rank from

@@ -24,6 +24,7 @@ struct PackOptions {
   // For LoRA checkpoints (docs/lora.md): the weights of the network that the factors change, and alpha of all factors
   // where the checkpoints do not say it.
   std::optional<std::filesystem::path> base_model;
+  std::string base_model_key;  // the dict of tensors in a nested torch.save file
   std::optional<double> lora_alpha;
 };
 
