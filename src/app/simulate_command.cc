@@ -76,8 +76,7 @@ class SimulateCommand : public Command {
     }
     ExitCode code = ExitCode::kDone;
     RunEvaluationService(
-        world, file_.run,
-        [&](Collective&) { return std::make_unique<SingleStage>(std::make_unique<SimulatedEvaluator>(simulation_)); },
+        world, file_.run, [&](Collective&) { return std::make_unique<SimulatedEvaluator>(simulation_); },
         [&](EvaluationPool& pool) { code = Search(pool); });
     return code;
   }

@@ -60,14 +60,13 @@ double SimulatedProblem::Score(const Coefficients& coefficients) const {
   return squares + kRuggedness / k * ripples;
 }
 
-Outcome SimulatedEvaluator::Evaluate(const Candidate& candidate) {
+void SimulatedEvaluator::Measure(EvaluationJob& job) {
   const auto start = std::chrono::steady_clock::now();
-  Outcome outcome{.score = problem_.Score(candidate.coefficients), .failure = "", .seconds = {}};
-  outcome.seconds.sample = problem_.Duration(candidate.id);
-  if (outcome.seconds.sample > 0) {
-    std::this_thread::sleep_until(start + std::chrono::duration<double>(outcome.seconds.sample));
-  }
-  return outcome;
+  job.outcome.score = problem_.Score(job.candidate.coefficients);
+  const std::chrono::duration<double> duration(problem_.Duration(job.candidate.id));
+  job.outcome.seconds.sample = duration.count();
+  if (duration.count() > 0) std::this_thread::sleep_until(start + duration);
+  job.spans.push_back({Stage::kSample, start, std::chrono::steady_clock::now()});
 }
 
 }  // namespace lcsc

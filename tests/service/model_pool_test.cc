@@ -133,7 +133,7 @@ TEST_F(ReplayPoolTest, AnyPoolGivesTheRecordedSearchBitForBit) {
   SimulationOptions instant = setting_.simulation;
   instant.mean_seconds = 0;
   SimulatedEvaluator evaluator(instant);
-  LocalPool pool(evaluator);
+  LocalPool pool(evaluator, {});
   EXPECT_EQ(Replay(pool), expected);
 }
 

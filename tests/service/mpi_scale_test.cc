@@ -18,7 +18,7 @@ class ManyRanksTest : public ::testing::Test {
     const auto group = JoinGroup(TestWorld(), layout);
     if (group) {
       SimulatedEvaluator evaluator(simulation_);
-      ServeGroup(*group, evaluator);
+      ServeGroup(*group, evaluator, {});
       return {};
     }
     GroupPool pool({.layout = layout, .queue_depth = 2});
@@ -46,7 +46,7 @@ class ManyRanksTest : public ::testing::Test {
     SimulationOptions instant = simulation_;
     instant.mean_seconds = 0;
     SimulatedEvaluator evaluator(instant);
-    LocalPool pool(evaluator);
+    LocalPool pool(evaluator, {});
     if (!recorded[0].order) return PopulationDigest(Search(pool));
     ReplayPool replay(pool, recorded);
     return PopulationDigest(Search(replay));

@@ -36,11 +36,4 @@ class Strategy {
   virtual void Restore(const SearchState& saved) = 0;
 };
 
-// Evaluates candidates one by one; may be shared by a whole group of ranks behind it.
-class Evaluator {
- public:
-  virtual ~Evaluator() = default;
-  virtual Outcome Evaluate(const Candidate& candidate) = 0;
-};
-
 }  // namespace lcsc

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "lcsc/config/simulation_options.h"
-#include "lcsc/search/strategy.h"
+#include "lcsc/service/staged_evaluator.h"
 
 namespace lcsc {
 
@@ -30,12 +30,16 @@ class SimulatedProblem {
   Coefficients optimum_;
 };
 
-// Sleeps for the candidate's duration, from the moment it is called; does not sleep at all when that is 0.
-class SimulatedEvaluator : public Evaluator {
+// One candidate at a time. Measuring it sleeps for its duration, and not at all when that is 0; there is nothing to
+// prepare or to finish.
+class SimulatedEvaluator : public StagedEvaluator {
  public:
   explicit SimulatedEvaluator(const SimulationOptions& options) : problem_(options) {}
+  int num_slots() const override { return 1; }
+  void Prepare(std::span<EvaluationJob>) override {}
   // The stage `sample` has the duration that was drawn, not what the sleep became.
-  Outcome Evaluate(const Candidate& candidate) override;
+  void Measure(EvaluationJob& job) override;
+  void Finish(EvaluationJob&) override {}
 
  private:
   SimulatedProblem problem_;

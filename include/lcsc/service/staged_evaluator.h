@@ -44,17 +44,4 @@ class StagedEvaluator {
   Outcome Evaluate(const Candidate& candidate);
 };
 
-// An evaluator that knows no stages: all of its work is Measure.
-class SingleStage : public StagedEvaluator {
- public:
-  explicit SingleStage(std::unique_ptr<Evaluator> evaluator) : evaluator_(std::move(evaluator)) {}
-  int num_slots() const override { return 1; }
-  void Prepare(std::span<EvaluationJob>) override {}
-  void Measure(EvaluationJob& job) override { job.outcome = evaluator_->Evaluate(job.candidate); }
-  void Finish(EvaluationJob&) override {}
-
- private:
-  std::unique_ptr<Evaluator> evaluator_;
-};
-
 }  // namespace lcsc
