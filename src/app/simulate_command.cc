@@ -1,5 +1,6 @@
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <cstdio>
 
 #include "app/command.h"
@@ -35,6 +36,9 @@ struct Measured {
   double master_cpu_seconds = 0;
 
   double rate() const { return static_cast<double>(summary.session_evaluations) / summary.session_seconds; }
+  double master_seconds_per_candidate() const {
+    return master_cpu_seconds / static_cast<double>(std::max<std::int64_t>(1, summary.session_evaluations));
+  }
   double master_share() const { return master_cpu_seconds / summary.session_seconds; }
 };
 
@@ -158,6 +162,7 @@ class SimulateCommand : public Command {
                    {"efficiency", summary.utilisation},
                    {"master_cpu_seconds", measured.master_cpu_seconds},
                    {"master_cpu_share", measured.master_share()},
+                   {"master_cpu_seconds_per_candidate", measured.master_seconds_per_candidate()},
                    {"messages", measured.messages},
                    {"best_score", ScoreJson(best)},
                    {"population_digest", digest},
@@ -172,7 +177,8 @@ class SimulateCommand : public Command {
     table.AddRow({"wall time", FormatDuration(summary.session_seconds)});
     table.AddRow({"candidates per second", fmt::format("{:.1f}", measured.rate())});
     table.AddRow({"efficiency (busy share)", fmt::format("{:.2f} %", 100 * summary.utilisation)});
-    table.AddRow({"master's CPU time", fmt::format("{:.3f} s", measured.master_cpu_seconds)});
+    table.AddRow({"master's CPU time", fmt::format("{:.3f} s, {:.1f} us a candidate", measured.master_cpu_seconds,
+                                                   1e6 * measured.master_seconds_per_candidate())});
     table.AddRow({"master's CPU share", fmt::format("{:.2f} %", 100 * measured.master_share())});
     table.AddRow({"messages", fmt::format("{}", measured.messages)});
     table.AddRow({"best score", best == nullptr ? "none" : fmt::format("{:.6f}", *best->outcome.score)});
@@ -224,7 +230,7 @@ class SimulateCommand : public Command {
   std::string run_, replay_;
   bool model_ = false, json_ = false;
   std::vector<double> workers_;
-  double latency_seconds_ = 1e-4, master_seconds_ = 1e-4;
+  double latency_seconds_ = 1e-4, master_seconds_ = 5e-5;
   ConfigFile file_;
   RunIdentity identity_;
   std::unique_ptr<SimulatedProblem> problem_;
