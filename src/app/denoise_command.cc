@@ -1,12 +1,11 @@
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <set>
 
 #include "app/command.h"
+#include "app/report.h"
 #include "app/weights.h"
-#include "lcsc/base/table.h"
 #include "lcsc/comm/group.h"
 #include "lcsc/io/safetensors.h"
 #include "lcsc/model/bare_network.h"
@@ -227,15 +226,7 @@ class DenoiseCommand : public Command {
                            {"precision", precision_},     {"tensors", nlohmann::json::array()}};
     for (const auto& answer : answers) json["tensors"].push_back(answer.first);
     if (precision_ != "float32") json["relative_error"] = error;
-    if (json_) {
-      std::printf("%s\n", json.dump().c_str());
-      return;
-    }
-    Table table({"what", "value"});
-    for (const auto& [key, value] : json.items()) {
-      table.AddRow({key, value.is_string() ? value.get<std::string>() : value.dump()});
-    }
-    std::fputs(table.ToString().c_str(), stdout);
+    PrintResult(json, json_);
   }
 
   WeightsOptions weights_;

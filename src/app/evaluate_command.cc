@@ -1,11 +1,9 @@
-#include <cstdio>
 
 #include "app/command.h"
 #include "app/image_scores.h"
 #include "app/report.h"
 #include "app/weights.h"
 #include "lcsc/base/digest.h"
-#include "lcsc/base/table.h"
 #include "lcsc/comm/group.h"
 #include "lcsc/io/image_set.h"
 #include "lcsc/model/threads.h"
@@ -122,15 +120,7 @@ class EvaluateCommand : public Command {
     } else {
       json["images"] = images_;
     }
-    if (json_) {
-      std::printf("%s\n", json.dump().c_str());
-      return;
-    }
-    Table table({"what", "value"});
-    for (const auto& [key, value] : json.items()) {
-      table.AddRow({key, value.is_string() ? value.get<std::string>() : value.dump()});
-    }
-    std::fputs(table.ToString().c_str(), stdout);
+    PrintResult(json, json_);
   }
 
   WeightsOptions weights_;

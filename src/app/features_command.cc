@@ -1,8 +1,7 @@
-#include <cstdio>
 
 #include "app/command.h"
 #include "app/provenance.h"
-#include "lcsc/base/table.h"
+#include "app/report.h"
 #include "lcsc/comm/group.h"
 #include "lcsc/io/image_set.h"
 #include "lcsc/io/safetensors.h"
@@ -77,19 +76,7 @@ class FeaturesCommand : public Command {
                    {"images", images_},
                    {"extractor", weights_},
                    {"num_logits", extraction.logits.defined() ? extraction.logits.size(1) : 0}});
-    Print(result);
-  }
-
-  void Print(const nlohmann::json& result) const {
-    if (json_) {
-      std::printf("%s\n", result.dump().c_str());
-      return;
-    }
-    Table table({"what", "value"});
-    for (const auto& [key, value] : result.items()) {
-      table.AddRow({key, value.is_string() ? value.get<std::string>() : value.dump()});
-    }
-    std::fputs(table.ToString().c_str(), stdout);
+    PrintResult(result, json_);
   }
 
   ExtractorOptions extraction_;

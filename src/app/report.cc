@@ -2,6 +2,8 @@
 
 #include <spdlog/fmt/fmt.h>
 
+#include <cstdio>
+
 #include <algorithm>
 #include <map>
 #include <numeric>
@@ -95,6 +97,18 @@ std::string StageTable(const SearchSummary& summary) {
         {NameOf(stage), fmt::format("{:.4g}", *middle), fmt::format("{:.1f} %", total > 0 ? 100 * sum / total : 0)});
   }
   return table.ToString();
+}
+
+void PrintResult(const nlohmann::json& result, bool as_json) {
+  if (as_json) {
+    std::printf("%s\n", result.dump().c_str());
+    return;
+  }
+  Table table({"what", "value"});
+  for (const auto& [key, value] : result.items()) {
+    table.AddRow({key, value.is_string() ? value.get<std::string>() : value.dump()});
+  }
+  std::fputs(table.ToString().c_str(), stdout);
 }
 
 std::string SearchTable(const SearchSummary& summary, const EvaluationOptions& options, const std::string& run) {

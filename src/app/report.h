@@ -39,6 +39,9 @@ void CheckDrawable(const Denoiser& network, const std::string& option);
 // "EMA 0.9987", "last checkpoint" or "candidate 17".
 std::string CandidateText(const Candidate& candidate);
 
+// One object of a command's results: a line of JSON, or a table of its keys and values.
+void PrintResult(const nlohmann::json& result, bool as_json);
+
 // The final table of a search: the best EMA and the best candidate, with the noise that the scores belong to.
 std::string SearchTable(const SearchSummary& summary, const EvaluationOptions& options, const std::string& run);
 

@@ -92,16 +92,8 @@ void DhariwalUNet::BuildDecoder(torch::nn::Module& dec, std::vector<std::int64_t
     const std::int64_t resolution = options_.img_resolution >> i;
     const LevelNames names(dec, resolution);
     Level level;
-    UNetBlockOptions entry = BlockOptions(channels, channels);
-    if (i == coarsest) {
-      entry.heads = channels / kChannelsPerHead;
-      level.entry.push_back(names.Add<UNetBlock>("in0", entry));
-      entry.heads = 0;
-      level.entry.push_back(names.Add<UNetBlock>("in1", entry));
-    } else {
-      entry.resample = Resample::kUp;
-      level.entry.push_back(names.Add<UNetBlock>("up", entry));
-    }
+    level.entry =
+        AddDecoderEntry(names, {BlockOptions(channels, channels), i == coarsest, channels / kChannelsPerHead});
     for (std::int64_t block = 0; block <= options_.num_blocks; ++block) {
       const std::int64_t in_channels = channels + skip_channels.back();
       skip_channels.pop_back();

@@ -119,16 +119,7 @@ void SongUNet::BuildDecoder(torch::nn::Module& dec, std::vector<std::int64_t> sk
   for (std::size_t i = coarsest + 1; i-- > 0;) {
     const LevelNames names(dec, Resolution(i));
     DecoderLevel level;
-    UNetBlockOptions entry = BlockOptions(channels, channels);
-    if (i == coarsest) {
-      entry.heads = 1;
-      level.entry.push_back(names.Add<UNetBlock>("in0", entry));
-      entry.heads = 0;
-      level.entry.push_back(names.Add<UNetBlock>("in1", entry));
-    } else {
-      entry.resample = Resample::kUp;
-      level.entry.push_back(names.Add<UNetBlock>("up", entry));
-    }
+    level.entry = AddDecoderEntry(names, {BlockOptions(channels, channels), i == coarsest, /*heads=*/1});
     for (std::int64_t block = 0; block <= options_.num_blocks; ++block) {
       const std::int64_t in_channels = channels + skip_channels.back();
       skip_channels.pop_back();

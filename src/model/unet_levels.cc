@@ -10,6 +10,20 @@ void CheckLevels(const LevelArguments& names, std::int64_t resolution, std::size
       names.network, names.resolution, resolution, levels, names.multipliers);
 }
 
+std::vector<std::shared_ptr<UNetBlock>> AddDecoderEntry(const LevelNames& names, const DecoderEntry& entry) {
+  UNetBlockOptions block = entry.block;
+  if (!entry.is_coarsest) {
+    block.resample = Resample::kUp;
+    return {names.Add<UNetBlock>("up", block)};
+  }
+  std::vector<std::shared_ptr<UNetBlock>> blocks;
+  block.heads = entry.heads;
+  blocks.push_back(names.Add<UNetBlock>("in0", block));
+  block.heads = 0;
+  blocks.push_back(names.Add<UNetBlock>("in1", block));
+  return blocks;
+}
+
 at::Tensor LabelsOrZeros(const at::Tensor& labels, const LabelInput& input, const at::TensorOptions& type) {
   if (!labels.defined()) return at::zeros({1, input.label_dim}, type);
   if (input.dropout == 0) return labels;

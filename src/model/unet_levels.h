@@ -6,6 +6,7 @@
 
 #include "lcsc/base/error.h"
 #include "lcsc/model/layers.h"
+#include "lcsc/model/unet_block.h"
 
 namespace lcsc {
 
@@ -29,6 +30,15 @@ struct LevelArguments {
 };
 // Throws ConfigError unless the resolution can be halved between `levels` levels.
 void CheckLevels(const LevelArguments& names, std::int64_t resolution, std::size_t levels);
+
+// Registers the blocks with which EDM's decoders begin a level: two of the options given at the coarsest resolution, of
+// which the first may attend, and one that doubles the resolution at all others.
+struct DecoderEntry {
+  UNetBlockOptions block;
+  bool is_coarsest = false;
+  std::int64_t heads = 0;  // of the block that attends; 0: not even that does
+};
+std::vector<std::shared_ptr<UNetBlock>> AddDecoderEntry(const LevelNames& names, const DecoderEntry& entry);
 
 // One-hot labels, all-zero ones where none are given; some of them made zero in training.
 struct LabelInput {
