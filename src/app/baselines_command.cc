@@ -46,6 +46,7 @@ class BaselinesCommand : public Command {
 
   ExitCode Run(const World& world, OptionSet& set) override {
     AgreeOnSetUp(world, [&] { SetUp(world, set); });
+    file_.run.group_size = ResolveGroupSize(world, file_.run, file_.evaluation.trajectory);
     EvaluationOptions held_out = file_.evaluation;
     held_out.seed = held_out_seed_;
     held_out.num_samples = held_out_samples_;
@@ -91,13 +92,16 @@ class BaselinesCommand : public Command {
     WarnOfReference(world, file_.evaluation);
     if (!grids_.empty()) CreateFolder(grids_);
     // Ranks that read parts of rows cannot check the rows' digests themselves.
-    if (file_.run.group_size > 1) VerifyTrajectory(trajectory_.folder);
+    if (file_.run.group_size != 1) VerifyTrajectory(trajectory_.folder);
   }
 
   void Evaluate(const World& world, const EvaluationOptions& options, const char* title,
                 const std::function<void(EvaluationPool&, const Shown&)>& task) const {
     RunEvaluationService(
-        world, file_.run, [&](Collective& group) { return std::make_unique<CandidateEvaluator>(options, group); },
+        world, file_.run,
+        [&](Collective& group) {
+          return std::make_unique<CandidateEvaluator>(options, group, LimitsOf(world, file_.run));
+        },
         [&](EvaluationPool& pool) {
           Progress progress({.title = title, .unit = "networks"});
           task(pool, [&](std::size_t done) { progress.Update(static_cast<std::int64_t>(done)); });

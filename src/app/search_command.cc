@@ -26,6 +26,8 @@ class SearchCommand : public Command {
     set.Add({"", "trace", "path",
              "write what every rank did when: a Chrome trace, to be opened in chrome://tracing or ui.perfetto.dev"},
             &file_.run.trace);
+    set.Add({"", "memory-budget", "GiB", "host memory of each rank; overrides run.memory_budget unless 0"},
+            &memory_budget_, {0, 1e6});
     AddJsonFlag(set, &json_);
     file_.AddOptions(set);
   }
@@ -33,10 +35,13 @@ class SearchCommand : public Command {
   ExitCode Run(const World& world, OptionSet& set) override {
     InstallStopSignals();
     AgreeOnSetUp(world, [&] { SetUp(world, set); });
+    file_.run.group_size = ResolveGroupSize(world, file_.run, file_.evaluation.trajectory);
     SearchSummary summary;
     RunEvaluationService(
         world, file_.run,
-        [&](Collective& group) { return std::make_unique<CandidateEvaluator>(file_.evaluation, group); },
+        [&](Collective& group) {
+          return std::make_unique<CandidateEvaluator>(file_.evaluation, group, LimitsOf(world, file_.run));
+        },
         [&](EvaluationPool& pool) {
           directory_->PublishConfig(set.ToIni());
           summary = RunSearch(*strategy_, pool, directory_.get(), file_.run, identity_);
@@ -48,13 +53,14 @@ class SearchCommand : public Command {
  private:
   void SetUp(const World& world, OptionSet& set) {
     if (!run_.empty()) file_.run.directory = run_;
+    if (memory_budget_ > 0) file_.run.memory_budget = memory_budget_;
     for (const char* key : {"evaluation.trajectory", "run.directory"}) set.Require(key);
     for (const std::string& key : RequiredOptions(Objective(file_.evaluation.objective).metrics())) set.Require(key);
     if (world.world_rank != 0) return;
     WarnOfReference(world, file_.evaluation);
     const Trajectory trajectory = ReadTrajectory(file_.evaluation.trajectory);
     // Ranks that read parts of rows cannot check the rows' digests themselves.
-    if (file_.run.group_size > 1) VerifyTrajectory(trajectory.folder);
+    if (file_.run.group_size != 1) VerifyTrajectory(trajectory.folder);
     function_evaluations_ =
         FunctionEvaluationsOf(file_.evaluation, *MakeDenoiser(nlohmann::json::parse(trajectory.network_json)));
     identity_ = SearchIdentity(set, file_.evaluation, trajectory);
@@ -91,6 +97,7 @@ class SearchCommand : public Command {
   }
 
   std::string run_;
+  double memory_budget_ = 0;
   bool json_ = false;
   ConfigFile file_;
   int function_evaluations_ = 0;

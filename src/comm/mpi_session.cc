@@ -91,6 +91,7 @@ World StartMpi(int* argc, char*** argv) {
   LCSC_MPI_CHECK(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, world.world_rank, MPI_INFO_NULL, &node));
   LCSC_MPI_CHECK(MPI_Comm_rank(node, &world.node_local_rank));
   LCSC_MPI_CHECK(MPI_Comm_size(node, &world.node_local_size));
+  LCSC_MPI_CHECK(MPI_Allreduce(&world.world_rank, &world.node, 1, MPI_INT, MPI_MIN, node));
   CompareAffinity(node, world);
   LCSC_MPI_CHECK(MPI_Comm_free(&node));
   return world;

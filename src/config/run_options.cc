@@ -7,8 +7,16 @@ void AddRunOptions(OptionSet& set, RunOptions& options) {
     return OptionText{"run", name, unit, help};
   };
   set.Add(text("directory", "path", "the run directory: made if absent, resumed from if there"), &options.directory);
-  set.Add(text("group_size", "ranks", "ranks that evaluate one candidate together, sharing its samples and the shard"),
-          &options.group_size, {1, 100000});
+  set.Add(
+      text("group_size", "ranks",
+           "ranks that evaluate one candidate together, sharing its samples and the shard; 0 takes the fewest whose "
+           "memory holds the shard"),
+      &options.group_size, {0, 100000});
+  set.Add(
+      text("memory_budget", "GiB",
+           "host memory of each rank; a shard that does not fit beside the networks is read from its files at every "
+           "merge. 0 is the rank's share of what the machine has left"),
+      &options.memory_budget, {0, 1e6});
   set.Add(text("threads", "threads", "arithmetic threads per rank; 0 shares the node's cores among its ranks"),
           &options.threads, {0, 4096});
   set.AddChoice(text("overlap", "",
@@ -16,7 +24,9 @@ void AddRunOptions(OptionSet& set, RunOptions& options) {
                      "changes no score"),
                 &options.overlap, {"on", "off"});
   set.Add(text("queue_depth", "candidates",
-               "candidates that a group holds: those in its pipeline, three when stages overlap, and those that wait"),
+               "candidates that a group holds: those in its pipeline, three when stages overlap, and those that wait. "
+               "A shard that "
+               "is read from files is read once for up to queue_depth - 1 of them, 8 at most"),
           &options.queue_depth, {1, 64});
   set.Add(text("snapshot_interval_s", "s",
                "longest time between two snapshots of the population; 0 is after every "

@@ -4,6 +4,8 @@
 #include <nlohmann/json.hpp>
 
 #include "lcsc/base/error.h"
+#include "lcsc/base/memory.h"
+#include "lcsc/base/progress.h"
 #include "lcsc/model/registry.h"
 #include "lcsc/store/shard_reader.h"
 
@@ -29,22 +31,71 @@ void CheckTied(const Trajectory& trajectory, const Denoiser& network) {
 
 }  // namespace
 
-CandidateEvaluator::CandidateEvaluator(const EvaluationOptions& options, Collective& group)
-    : merging_(group.Duplicate()), scoring_(group.Duplicate()), scorer_(options, *scoring_) {
-  constexpr int kSlots = 2;
+CandidateEvaluator::CandidateEvaluator(const EvaluationOptions& options, Collective& group,
+                                       const EvaluatorLimits& limits)
+    : plan_{.program = ReadMemory().resident_bytes, .budget = limits.memory},
+      merging_(group.Duplicate()),
+      scoring_(group.Duplicate()),
+      scorer_(options, *scoring_) {
   const Trajectory trajectory = ReadTrajectory(options.trajectory);
-  merger_ = MakeWeightMerger(trajectory, {group.group_rank(), group.group_size()});
-  for (const ParameterRange& part : merger_->parts()) parts_.push_back({part.begin, part.end});
-  const NamedTensors carried = merger_->ReadCarried();
-  for (int i = 0; i < kSlots; ++i) {
-    Slot slot{at::zeros({merger_->table().num_elements()}, at::kFloat),
-              MakeDenoiser(nlohmann::json::parse(trajectory.network_json))};
-    BindFlatWeights(*slot.network, merger_->table(), slot.weights, carried, options.trajectory);
-    slot.network->eval();
-    slots_.push_back(std::move(slot));
-  }
+  if (limits.memory.is_given) MeasureBatch(trajectory);
+  MakeMerger(trajectory, limits);
+  MakeNetworks(trajectory, options.trajectory);
   CheckTied(trajectory, *slots_.front().network);
   for (const Slot& slot : slots_) scorer_.CheckFits(*slot.network);
+}
+
+// With weights as they are drawn at first: their values do not change what is needed.
+void CandidateEvaluator::MeasureBatch(const Trajectory& trajectory) {
+  const auto network = MakeDenoiser(nlohmann::json::parse(trajectory.network_json));
+  network->eval();
+  ResetPeakMemory();
+  scorer_.CheckFits(*network);
+  scorer_.Rehearse(*network);
+  plan_.batch = std::max<std::int64_t>(0, ReadMemory().peak_bytes - plan_.program);
+}
+
+void CandidateEvaluator::MakeMerger(const Trajectory& trajectory, const EvaluatorLimits& limits) {
+  constexpr std::int64_t kMaxBatch = 8;
+  const GroupPlace place = {merging_->group_rank(), merging_->group_size()};
+  const std::int64_t network_bytes = 4 * trajectory.table.num_elements();
+  plan_.statistics = scorer_.StatisticsBytes();
+  plan_.weights = static_cast<std::int64_t>(slots_.size()) * network_bytes;
+  MergeOptions options;
+  if (limits.memory.bytes > 0) {
+    std::int64_t left = limits.memory.bytes - plan_.total();
+    if (left <= 0) {
+      throw ConfigError(
+          "run.memory_budget: program, networks, statistics and a batch of samples need {} on a rank, found {}; give "
+          "more, or choose a smaller evaluation.batch_size",
+          FormatBytes(static_cast<double>(plan_.total())), FormatBytes(static_cast<double>(limits.memory.bytes)));
+    }
+    if (!trajectory.lora && MergeMemoryOf(trajectory, place, {left}).is_streamed) {
+      const std::int64_t fitting = left / 2 / std::max<std::int64_t>(1, network_bytes);
+      const std::int64_t batch =
+          std::clamp<std::int64_t>(fitting, 1, std::min<std::int64_t>(kMaxBatch, limits.max_batch));
+      slots_.resize(static_cast<std::size_t>(batch) + 1);
+      plan_.weights = (batch + 1) * network_bytes;
+      left = limits.memory.bytes - plan_.total();
+    }
+    options.budget_bytes = left;
+  }
+  const MergeMemory memory = MergeMemoryOf(trajectory, place, options);
+  plan_.shard = memory.held_bytes;
+  plan_.weights += memory.scratch_bytes;
+  plan_.streamed = memory.streamed_bytes;
+  merger_ = MakeWeightMerger(trajectory, place, options);
+  for (const ParameterRange& part : merger_->parts()) parts_.push_back({part.begin, part.end});
+}
+
+void CandidateEvaluator::MakeNetworks(const Trajectory& trajectory, const std::string& origin) {
+  const NamedTensors carried = merger_->ReadCarried();
+  for (Slot& slot : slots_) {
+    slot.weights = at::zeros({merger_->table().num_elements()}, at::kFloat);
+    slot.network = MakeDenoiser(nlohmann::json::parse(trajectory.network_json));
+    BindFlatWeights(*slot.network, merger_->table(), slot.weights, carried, origin);
+    slot.network->eval();
+  }
 }
 
 void CandidateEvaluator::Prepare(std::span<EvaluationJob> jobs) {
@@ -73,6 +124,10 @@ void CandidateEvaluator::Finish(EvaluationJob& job) {
   const Measurement measurement = scorer_.Finish(static_cast<Tally&>(*job.measured), job.spans);
   job.measured.reset();
   job.outcome = scorer_.OutcomeOf(measurement, job.spans);
+}
+
+EvaluatorLimits LimitsOf(const World& world, const RunOptions& run) {
+  return {BudgetOf(world, run), std::max(1, static_cast<int>(run.queue_depth) - 1)};
 }
 
 }  // namespace lcsc

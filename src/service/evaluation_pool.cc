@@ -86,6 +86,8 @@ std::optional<EvaluationPool::Result> LocalPool::Wait(double timeout_s) {
 GroupPool::GroupPool(const Options& options)
     : options_(options), in_flight_(static_cast<std::size_t>(options.layout.num_groups)) {}
 
+int GroupPool::LeaderOf(int group) const { return options_.layout.leaders.at(static_cast<std::size_t>(group)); }
+
 int GroupPool::LeastLoadedGroup() const {
   return static_cast<int>(std::min_element(in_flight_.begin(), in_flight_.end()) - in_flight_.begin());
 }
@@ -101,7 +103,7 @@ void GroupPool::Submit(const Candidate& candidate) {
   ++in_flight_[static_cast<std::size_t>(group)];
   RecordMessage();
   if (options_.trace != nullptr) submitted_[candidate.id] = std::chrono::steady_clock::now();
-  mailbox_.Send(options_.layout.LeaderOf(group), MessageTag::kCandidate, PackCandidate(candidate));
+  mailbox_.Send(LeaderOf(group), MessageTag::kCandidate, PackCandidate(candidate));
 }
 
 std::optional<EvaluationPool::Result> GroupPool::Wait(double timeout_s) {
@@ -109,7 +111,7 @@ std::optional<EvaluationPool::Result> GroupPool::Wait(double timeout_s) {
   if (!received) return std::nullopt;
   RecordMessage();
   OutcomeMessage message = UnpackOutcome(received->bytes);
-  const int group = (received->from_rank - 1) / options_.layout.group_size;
+  const int group = options_.layout.group_of.at(static_cast<std::size_t>(received->from_rank));
   --in_flight_[static_cast<std::size_t>(group)];
   RecordBusy(message.outcome);
   if (options_.trace != nullptr)
@@ -119,10 +121,10 @@ std::optional<EvaluationPool::Result> GroupPool::Wait(double timeout_s) {
 
 bool GroupPool::Close(double timeout_s) {
   for (int group = 0; group < options_.layout.num_groups; ++group) {
-    mailbox_.Send(options_.layout.LeaderOf(group), MessageTag::kCandidate, PackCandidate(std::nullopt));
+    mailbox_.Send(LeaderOf(group), MessageTag::kCandidate, PackCandidate(std::nullopt));
   }
   for (int group = 0; group < options_.layout.num_groups; ++group) {
-    if (!mailbox_.Receive(options_.layout.LeaderOf(group), MessageTag::kGoodbye, timeout_s)) return false;
+    if (!mailbox_.Receive(LeaderOf(group), MessageTag::kGoodbye, timeout_s)) return false;
   }
   while (mailbox_.Receive(Mailbox::kAnyRank, MessageTag::kOutcome, 0)) {
   }

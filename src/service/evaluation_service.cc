@@ -3,6 +3,7 @@
 #include <map>
 
 #include "lcsc/base/error.h"
+#include "lcsc/base/log.h"
 #include "lcsc/base/stop_signal.h"
 #include "lcsc/model/threads.h"
 
@@ -12,16 +13,30 @@ namespace {
 
 Overlap OverlapOf(const RunOptions& run) { return run.overlap == "on" ? Overlap::kOn : Overlap::kOff; }
 
-void RunAlone(const RunOptions& run, const EvaluatorFactory& make_evaluator, const MasterTask& task, Trace* trace) {
+// Rank 0 says what the ranks hold. Collective.
+void ShowPlans(const World& world, const MemoryPlan& own) {
+  const std::string table = DescribePlans(world, own);
+  if (!table.empty()) spdlog::info("memory of each rank, planned:\n{}", table);
+}
+
+void ShowPeak(const World& world, const MemoryPlan& own) {
+  const std::string line = DescribePeak(world, own);
+  if (!line.empty()) spdlog::info("{}", line);
+}
+
+void RunAlone(const World& world, const RunOptions& run, const EvaluatorFactory& make_evaluator, const MasterTask& task,
+              Trace* trace) {
   if (run.group_size > 1) {
     throw ConfigError("run.group_size = {}: expected 1, for there is one rank; start {} ranks under mpirun",
                       run.group_size, run.group_size + 1);
   }
   LocalCollective group;
   const auto evaluator = make_evaluator(group);
+  ShowPlans(world, evaluator->memory_plan());
   LocalPool pool(*evaluator,
                  {.queue_depth = static_cast<int>(run.queue_depth), .overlap = OverlapOf(run), .trace = trace});
   task(pool);
+  ShowPeak(world, evaluator->memory_plan());
 }
 
 void RunMaster(const RunOptions& run, const GroupLayout& layout, const MasterTask& task, Trace* trace) {
@@ -43,12 +58,15 @@ void RunGroups(const World& world, const RunOptions& run, const EvaluatorFactory
   AgreeOnSetUp(world, [&] {
     if (group) evaluator = make_evaluator(*group);
   });
-  if (!group) {
+  const MemoryPlan plan = evaluator ? evaluator->memory_plan() : MemoryPlan();
+  ShowPlans(world, plan);
+  if (group) {
+    const Overlap overlap = world.threads_may_communicate ? OverlapOf(run) : Overlap::kOff;
+    ServeGroup(*group, *evaluator, {.overlap = overlap, .trace = trace});
+  } else {
     RunMaster(run, layout, task, trace);
-    return;
   }
-  const Overlap overlap = world.threads_may_communicate ? OverlapOf(run) : Overlap::kOff;
-  ServeGroup(*group, *evaluator, {.overlap = overlap, .trace = trace});
+  ShowPeak(world, plan);
 }
 
 }  // namespace
@@ -60,7 +78,7 @@ void RunEvaluationService(const World& world, const RunOptions& run, const Evalu
   if (!run.trace.empty()) trace.emplace(world);
   Trace* const kept = trace ? &*trace : nullptr;
   if (world.world_size == 1) {
-    RunAlone(run, make_evaluator, task, kept);
+    RunAlone(world, run, make_evaluator, task, kept);
   } else {
     RunGroups(world, run, make_evaluator, task, kept);
   }

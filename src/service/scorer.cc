@@ -113,9 +113,28 @@ std::unique_ptr<Tally> Scorer::EmptyTally() const {
 }
 
 std::unique_ptr<Tally> Scorer::Draw(Denoiser& network, StageSpans& spans) {
+  return DrawRanges(network, OwnBatches(options_, group_), spans);
+}
+
+void Scorer::Rehearse(Denoiser& network) {
+  StageSpans spans;
+  DrawRanges(network, std::vector{OwnBatches(options_, group_).front()}, spans);
+}
+
+std::int64_t Scorer::StatisticsBytes() const {
+  constexpr std::int64_t kTallies = 3, kMatricesOfDistance = 3;
+  if (!extractor_) return 0;
+  const std::int64_t d = extractor_->feature_dim(), matrix = 8 * d * d, rows = 4 * d * options_.num_samples;
+  std::int64_t bytes = 0;
+  if (metrics_.contains(Metric::kFid)) bytes += (kTallies + (group_.IsLeader() ? kMatricesOfDistance : 0)) * matrix;
+  if (NeedsReferenceFeatures(metrics_)) bytes += kTallies * rows / group_.group_size() + (group_.IsLeader() ? rows : 0);
+  return bytes;
+}
+
+std::unique_ptr<Tally> Scorer::DrawRanges(Denoiser& network, std::span<const SampleRange> ranges, StageSpans& spans) {
   const c10::InferenceMode no_gradients;
   auto tally = EmptyTally();
-  for (const SampleRange range : OwnBatches(options_, group_)) {
+  for (const SampleRange range : ranges) {
     // CheckFits has called everything once. What a user's module refuses now it refuses because of this candidate.
     try {
       at::Tensor images;

@@ -58,18 +58,29 @@ TEST(SplitEvenlyTest, PartsAreAdjacentAndDifferByAtMostOne) {
 }
 
 TEST(PlanGroupsTest, GroupsAreNeighboursBehindTheMaster) {
-  const GroupLayout layout = PlanGroups({.world_rank = 0, .world_size = 7}, 3);
+  const GroupLayout layout = PlanGroups(std::vector<int>(7, 0), 3);
   EXPECT_EQ(layout.num_groups, 2);
-  EXPECT_EQ(layout.LeaderOf(0), 1);
-  EXPECT_EQ(layout.LeaderOf(1), 4);
+  EXPECT_EQ(layout.leaders, (std::vector<int>{1, 4}));
+  EXPECT_EQ(layout.group_of, (std::vector<int>{-1, 0, 0, 0, 1, 1, 1}));
+}
+
+// Two nodes with the master and three workers, and four workers: the odd ones meet across the nodes.
+TEST(PlanGroupsTest, GroupsFillANodeBeforeTheyCrossToAnother) {
+  const GroupLayout layout = PlanGroups(std::vector<int>{0, 0, 0, 0, 4, 4, 4, 4, 4}, 2);
+  EXPECT_EQ(layout.group_of, (std::vector<int>{-1, 0, 0, 1, 2, 2, 3, 3, 1}));
+  EXPECT_EQ(layout.leaders, (std::vector<int>{1, 3, 4, 6}));
+}
+
+// Ranks dealt out to nodes in turn.
+TEST(PlanGroupsTest, NeighboursAreOfOneNodeNotOfAdjacentRank) {
+  const GroupLayout layout = PlanGroups(std::vector<int>{0, 1, 0, 1, 0}, 2);
+  EXPECT_EQ(layout.group_of, (std::vector<int>{-1, 0, 1, 0, 1}));
 }
 
 TEST(PlanGroupsTest, RefusesWorkersThatDoNotDivide) {
-  EXPECT_THROW(PlanGroups({.world_rank = 0, .world_size = 4}, 2), ConfigError);
-  EXPECT_THROW(PlanGroups({.world_rank = 0, .world_size = 2}, 2), ConfigError);
+  EXPECT_THROW(PlanGroups(std::vector<int>(4, 0), 2), ConfigError);
+  EXPECT_THROW(PlanGroups(std::vector<int>(2, 0), 2), ConfigError);
 }
-
-TEST(ThreadsPerRankTest, ARequestIsObeyed) { EXPECT_EQ(ThreadsPerRank({}, 3), 3); }
 
 }  // namespace
 }  // namespace lcsc

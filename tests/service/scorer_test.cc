@@ -210,7 +210,7 @@ TEST_F(ScorerTest, ACandidatesScoreIsThatOfItsMergedWeights) {
   pack.output = options_.trajectory;
   Pack(pack);
 
-  CandidateEvaluator evaluator(options_, alone_);
+  CandidateEvaluator evaluator(options_, alone_, {});
   const Outcome outcome = evaluator.Evaluate({.id = 0, .coefficients = coefficients});
   ASSERT_TRUE(outcome.score.has_value()) << outcome.failure;
   const auto network = LoadDenoiser(models_.WriteCheckpoint("merged", merged, 1));

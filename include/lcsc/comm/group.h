@@ -2,6 +2,8 @@
 #pragma once
 
 #include <memory>
+#include <span>
+#include <vector>
 
 #include "lcsc/comm/collective.h"
 #include "lcsc/comm/mpi_session.h"
@@ -11,11 +13,15 @@ namespace lcsc {
 struct GroupLayout {
   int num_groups = 1;
   int group_size = 1;
-  // World rank of a group's leader.
-  int LeaderOf(int group) const { return 1 + group * group_size; }
+  std::vector<int> group_of;  // by world rank; -1 for the master
+  std::vector<int> leaders;   // world rank of each group's leader
 };
 
-// REQUIRES: world_size >= 2. Throws ConfigError when group_size does not divide the number of workers.
+// A group's ranks are neighbours on one node wherever a node has enough workers left; what is left over on several
+// nodes forms groups across them. nodes: a number for the node of each world rank. Groups are numbered by their
+// leaders. REQUIRES: at least two ranks. Throws ConfigError when group_size does not divide the number of workers.
+GroupLayout PlanGroups(std::span<const int> nodes, std::int64_t group_size);
+// The same for this job's nodes. Collective over all ranks; throws on all of them or on none.
 GroupLayout PlanGroups(const World& world, std::int64_t group_size);
 
 // This worker's group. Collective over all ranks, the master included, which gets nullptr.

@@ -21,6 +21,7 @@ bool LaunchedByMpi();
 struct World {
   int world_rank = 0;
   int world_size = 1;
+  int node = 0;  // the lowest world rank on this rank's node
   int node_local_rank = 0;
   int node_local_size = 1;
   // Ranks of this node, this one included, that may use exactly the cores that this one may use.

@@ -10,7 +10,8 @@ namespace lcsc {
 
 struct RunOptions {
   std::string directory;
-  std::int64_t group_size = 1;
+  std::int64_t group_size = 1;  // 0: from the memory plan
+  double memory_budget = 0;     // GiB for each rank; 0: its share of what the machine has left
   std::int64_t threads = 0;
   std::int64_t queue_depth = 3;
   std::string overlap = "on";

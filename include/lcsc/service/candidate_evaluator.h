@@ -11,15 +11,23 @@
 
 namespace lcsc {
 
+struct EvaluatorLimits {
+  MemoryBudget memory;
+  int max_batch = 1;  // candidates that are merged together when the shard is read from its files
+};
+
 // Each rank of the group holds its part of the trajectory, merges it, and gathers the others' parts, so that all
 // have the whole network; then the Scorer shares out the samples. Two networks: while one draws, the next candidate's
 // weights are merged into the other.
 class CandidateEvaluator : public StagedEvaluator {
  public:
-  // Reads this rank's shard, builds the network, loads extractor and reference. Throws InputError, ConfigError.
-  CandidateEvaluator(const EvaluationOptions& options, Collective& group);
+  // Reads this rank's shard, builds the networks, loads extractor and reference. Throws InputError, and ConfigError
+  // also when it does not fit into the memory.
+  CandidateEvaluator(const EvaluationOptions& options, Collective& group, const EvaluatorLimits& limits);
 
   int num_slots() const override { return static_cast<int>(slots_.size()); }
+  int max_batch() const override { return num_slots() - 1; }
+  MemoryPlan memory_plan() const override { return plan_; }
   // Collective over the group.
   void Prepare(std::span<EvaluationJob> jobs) override;
   void Measure(EvaluationJob& job) override;
@@ -32,11 +40,19 @@ class CandidateEvaluator : public StagedEvaluator {
     std::shared_ptr<Denoiser> network;
   };
 
+  void MeasureBatch(const Trajectory& trajectory);
+  void MakeMerger(const Trajectory& trajectory, const EvaluatorLimits& limits);
+  void MakeNetworks(const Trajectory& trajectory, const std::string& origin);
+
+  MemoryPlan plan_;
   std::unique_ptr<Collective> merging_, scoring_;  // the group, once for each stage that speaks
   Scorer scorer_;
   std::unique_ptr<WeightMerger> merger_;
   std::vector<Part> parts_;  // of the weights, one per rank
-  std::vector<Slot> slots_;
+  std::vector<Slot> slots_{2};
 };
+
+// Of this rank, for the options of its run.
+EvaluatorLimits LimitsOf(const World& world, const RunOptions& run);
 
 }  // namespace lcsc

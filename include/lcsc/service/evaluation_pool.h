@@ -103,6 +103,7 @@ class GroupPool : public EvaluationPool {
 
  private:
   int LeastLoadedGroup() const;
+  int LeaderOf(int group) const;
 
   Options options_;
   Mailbox mailbox_;

@@ -57,6 +57,10 @@ class Scorer {
   // Draws this rank's share of num_samples images and measures it. Non-finite images, and what a module refuses, are a
   // failure, not an error. Not collective.
   std::unique_ptr<Tally> Draw(Denoiser& network, StageSpans& spans);
+  // Draws the first batch and forgets it: so the memory that a batch needs has been used.
+  void Rehearse(Denoiser& network);
+  // What the tallies of three candidates and the comparison with the reference hold at most on this rank.
+  std::int64_t StatisticsBytes() const;
   // The metrics of what all ranks drew. Additive statistics are reduced; features, logits and scores are gathered in
   // the order of the samples: so values do not depend on the group. Collective over the group.
   Measurement Finish(Tally& tally, StageSpans& spans) { return Finish(tally, options_.num_samples, spans); }
@@ -72,6 +76,7 @@ class Scorer {
 
  private:
   std::unique_ptr<Tally> EmptyTally() const;
+  std::unique_ptr<Tally> DrawRanges(Denoiser& network, std::span<const SampleRange> ranges, StageSpans& spans);
   // What the per-image scorer is given with the network's images; nothing without one.
   Conditioning ConditioningOf(SampleRange range, const Denoiser& network) const;
   void Add(const at::Tensor& images, const Conditioning& conditioning, Tally& tally);

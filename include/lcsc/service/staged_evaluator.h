@@ -5,6 +5,7 @@
 #include <span>
 
 #include "lcsc/search/strategy.h"
+#include "lcsc/service/memory_plan.h"
 #include "lcsc/service/stages.h"
 
 namespace lcsc {
@@ -39,6 +40,9 @@ class StagedEvaluator {
   virtual void Measure(EvaluationJob& job) = 0;
   // What all ranks measured -> the outcome.
   virtual void Finish(EvaluationJob& job) = 0;
+
+  // What it holds; empty when that is nothing to speak of.
+  virtual MemoryPlan memory_plan() const { return {}; }
 
   // One candidate through all stages, in the calling thread.
   Outcome Evaluate(const Candidate& candidate);
