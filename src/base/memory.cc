@@ -1,5 +1,7 @@
 #include "lcsc/base/memory.h"
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <fstream>
 #include <limits>
@@ -31,6 +33,12 @@ MemoryReading ReadMemory() {
 }
 
 void ResetPeakMemory() { std::ofstream("/proc/self/clear_refs") << "5"; }
+
+void ReleaseFreedMemory() {
+#if defined(__GLIBC__)
+  ::malloc_trim(0);
+#endif
+}
 
 std::int64_t AvailableMemory() {
   constexpr std::int64_t kUnlimited = std::numeric_limits<std::int64_t>::max();

@@ -43,15 +43,19 @@ CandidateEvaluator::CandidateEvaluator(const EvaluationOptions& options, Collect
   MakeNetworks(trajectory, options.trajectory);
   CheckTied(trajectory, *slots_.front().network);
   for (const Slot& slot : slots_) scorer_.CheckFits(*slot.network);
+  ReleaseFreedMemory();
 }
 
 // With weights as they are drawn at first: their values do not change what is needed.
 void CandidateEvaluator::MeasureBatch(const Trajectory& trajectory) {
-  const auto network = MakeDenoiser(nlohmann::json::parse(trajectory.network_json));
-  network->eval();
   ResetPeakMemory();
-  scorer_.CheckFits(*network);
-  scorer_.Rehearse(*network);
+  {
+    const auto network = MakeDenoiser(nlohmann::json::parse(trajectory.network_json));
+    network->eval();
+    scorer_.CheckFits(*network);
+    scorer_.Rehearse(*network);
+  }
+  ReleaseFreedMemory();  // the thread that draws will ask for its own
   plan_.batch = std::max<std::int64_t>(0, ReadMemory().peak_bytes - plan_.program);
 }
 
@@ -63,7 +67,8 @@ void CandidateEvaluator::MakeMerger(const Trajectory& trajectory, const Evaluato
   plan_.weights = static_cast<std::int64_t>(slots_.size()) * network_bytes;
   MergeOptions options;
   if (limits.memory.bytes > 0) {
-    std::int64_t left = limits.memory.bytes - plan_.total();
+    const std::int64_t usable = limits.memory.bytes - limits.memory.bytes / 16;  // less what libraries keep
+    std::int64_t left = usable - plan_.total();
     if (left <= 0) {
       throw ConfigError(
           "run.memory_budget: program, networks, statistics and a batch of samples need {} on a rank, found {}; give "
@@ -76,7 +81,7 @@ void CandidateEvaluator::MakeMerger(const Trajectory& trajectory, const Evaluato
           std::clamp<std::int64_t>(fitting, 1, std::min<std::int64_t>(kMaxBatch, limits.max_batch));
       slots_.resize(static_cast<std::size_t>(batch) + 1);
       plan_.weights = (batch + 1) * network_bytes;
-      left = limits.memory.bytes - plan_.total();
+      left = usable - plan_.total();
     }
     options.budget_bytes = left;
   }

@@ -55,7 +55,7 @@ TEST_F(TiedWeightsTest, AreSearchedOverWhenTheyAgree) {
   PackCheckpoints(0);
   Candidate last;
   last.coefficients = {0, 1};
-  const Outcome outcome = CandidateEvaluator(options_, alone_).Evaluate(last);
+  const Outcome outcome = CandidateEvaluator(options_, alone_, {}).Evaluate(last);
   ASSERT_TRUE(outcome.score.has_value()) << outcome.failure;
   const auto network = LoadDenoiser(folder_ / "c2.safetensors");
   EXPECT_NEAR(*outcome.score, *Scorer(options_, alone_).ScoreNetwork(*network).score, 1e-3 * *outcome.score);
@@ -63,7 +63,7 @@ TEST_F(TiedWeightsTest, AreSearchedOverWhenTheyAgree) {
 
 TEST_F(TiedWeightsTest, AreRefusedBeforeTheSearchWhenOneCheckpointsDiffer) {
   PackCheckpoints(0.5);
-  EXPECT_THAT(MessageOf<InputError>([&] { CandidateEvaluator(options_, alone_); }),
+  EXPECT_THAT(MessageOf<InputError>([&] { CandidateEvaluator(options_, alone_, {}); }),
               AllOf(HasSubstr("net.traj"), HasSubstr("down and up differ"), HasSubstr("same memory")));
 }
 

@@ -13,6 +13,8 @@ struct MemoryReading {
 MemoryReading ReadMemory();
 // Starts a new peak, where the kernel lets us.
 void ResetPeakMemory();
+// Gives back to the system what was freed and is kept for later.
+void ReleaseFreedMemory();
 // What all processes of this machine (or of this control group, when it is limited) can still take without swapping; 0
 // where it is not known.
 std::int64_t AvailableMemory();
