@@ -1,5 +1,5 @@
-"""NCSN++ (Song et al. 2021) in EDM's form (Karras et al. 2022, App. F.1), written plainly in PyTorch: what the C++ network
-is compared with. Weights by their public names; float32; EDM's preconditioning around it."""
+"""NCSN++ and DDPM++ (Song et al. 2021) in EDM's form (Karras et al. 2022, App. F.1), written plainly in PyTorch: what the
+C++ network is compared with. Weights by their public names; float32; EDM's preconditioning around it."""
 import json
 import math
 
@@ -99,21 +99,28 @@ class Block(torch.nn.Module):
 
 
 class NCSNpp(torch.nn.Module):
-    """encoder_type residual, decoder_type standard, embedding_type fourier."""
+    """encoder_type residual with embedding_type fourier (NCSN++), or standard with positional (DDPM++); decoder_type
+    standard."""
 
     def __init__(self, weights, config):
         super().__init__()
         weights = {name.removeprefix("model."): tensor for name, tensor in weights.items()}
         resolutions = [config["img_resolution"] >> i for i in range(len(config["channel_mult"]))]
         blocks = config["num_blocks"]
-        self.register_buffer("freqs", weights["map_noise.freqs"])
+        if config.get("embedding_type", "positional") == "fourier":
+            frequencies = 2 * math.pi * weights["map_noise.freqs"]
+        else:
+            half = config["model_channels"] * config.get("channel_mult_noise", 1) // 2
+            frequencies = (1 / 10000) ** (torch.arange(half, dtype=torch.float32) / (half - 1))
+        self.register_buffer("frequencies", frequencies)
         self.layer0, self.layer1 = Linear(weights, "map_layer0"), Linear(weights, "map_layer1")
         self.first = Conv(weights, f"enc.{resolutions[0]}x{resolutions[0]}_conv")
         self.downs, self.residuals, self.encoder = torch.nn.ModuleList(), torch.nn.ModuleList(), torch.nn.ModuleList()
         for level, r in enumerate(resolutions):
             if level > 0:
                 self.downs.append(Block(weights, f"enc.{r}x{r}_down", down=True))
-                self.residuals.append(Conv(weights, f"enc.{r}x{r}_aux_residual", down=True, fused=True))
+                if f"enc.{r}x{r}_aux_residual.weight" in weights:
+                    self.residuals.append(Conv(weights, f"enc.{r}x{r}_aux_residual", down=True, fused=True))
             self.encoder.append(torch.nn.ModuleList(Block(weights, f"enc.{r}x{r}_block{i}") for i in range(blocks)))
         self.ups, self.decoder = torch.nn.ModuleList(), torch.nn.ModuleList()
         for level, r in reversed(list(enumerate(resolutions))):
@@ -125,7 +132,7 @@ class NCSNpp(torch.nn.Module):
         self.last_norm, self.last = Norm(weights, last + "norm"), Conv(weights, last + "conv")
 
     def forward(self, x, noise):
-        angles = noise.ger(2 * math.pi * self.freqs)
+        angles = noise.ger(self.frequencies)
         # EDM swaps the halves: the cosines of its embedding stand behind the sines.
         emb = torch.cat([angles.sin(), angles.cos()], 1)
         emb = F.silu(self.layer1(F.silu(self.layer0(emb))))
@@ -135,7 +142,8 @@ class NCSNpp(torch.nn.Module):
                 x = self.first(x)
             else:
                 x = self.downs[level - 1](x, emb)
-                x = aux = (x + self.residuals[level - 1](aux)) * SQRT_HALF
+                if self.residuals:
+                    x = aux = (x + self.residuals[level - 1](aux)) * SQRT_HALF
             skips.append(x)
             for block in blocks:
                 x = block(x, emb)
@@ -157,9 +165,14 @@ def denoise(network, x, sigma, sigma_data):
     return c_skip * x + c_out * network(c_in * x, sigma.log() / 4)
 
 
-def load(weights_path):
-    """Returns denoise(x, sigma) of the network in a .safetensors file with its JSON."""
+def load_network(weights_path):
+    """The network in a .safetensors file with its JSON, and the JSON."""
     weights, metadata = read_safetensors(weights_path)
     config = json.loads(metadata["config"])
-    network = NCSNpp(weights, config).eval()
+    return NCSNpp(weights, config).eval(), config
+
+
+def load(weights_path):
+    """Returns denoise(x, sigma) of the network in a .safetensors file with its JSON."""
+    network, config = load_network(weights_path)
     return lambda x, sigma: denoise(network, x, sigma, config.get("sigma_data", 0.5))
