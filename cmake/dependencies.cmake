@@ -1,12 +1,14 @@
 # LibTorch is found through CMAKE_PREFIX_PATH: Debian's 1.13 without it, the wheel's 2.x with it.
-# A LibTorch with CUDA asks the machine for its GPUs unless told; we compile no CUDA code of our own yet, so any will do.
+# A LibTorch with CUDA asks the machine for its GPUs unless told: A100, H100 and H200, B200.
 if(NOT DEFINED ENV{TORCH_CUDA_ARCH_LIST} AND NOT DEFINED TORCH_CUDA_ARCH_LIST)
-  set(TORCH_CUDA_ARCH_LIST "8.0;9.0")
+  set(TORCH_CUDA_ARCH_LIST "8.0;9.0;10.0")
+endif()
+if(LCSC_WITH_CUDA)
+  include(cmake/cuda_language.cmake)
 endif()
 find_package(Torch REQUIRED)
-if(LCSC_WITH_CUDA AND NOT TORCH_CUDA_LIBRARIES)
-  message(FATAL_ERROR "LCSC_WITH_CUDA needs a LibTorch with CUDA, found ${TORCH_INSTALL_PREFIX} without; give the one of "
-    "PyTorch's wheel with -DCMAKE_PREFIX_PATH=\"$(python3 -c 'import torch; print(torch.utils.cmake_prefix_path)')\"")
+if(LCSC_WITH_CUDA)
+  include(cmake/cuda_dependencies.cmake)
 endif()
 find_package(OpenMP REQUIRED COMPONENTS CXX)
 find_package(MPI REQUIRED COMPONENTS CXX)

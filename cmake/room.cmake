@@ -19,10 +19,11 @@ function(lcsc_use_torch_pch target)
 endfunction()
 
 add_library(lcsc_warnings INTERFACE)
-target_compile_options(lcsc_warnings INTERFACE -Wall -Wextra -Wpedantic -Wshadow $<$<BOOL:${LCSC_WERROR}>:-Werror>)
+target_compile_options(lcsc_warnings INTERFACE $<$<COMPILE_LANGUAGE:C,CXX>:-Wall;-Wextra;-Wpedantic;-Wshadow>
+  $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra,-Wshadow> $<$<AND:$<BOOL:${LCSC_WERROR}>,$<COMPILE_LANGUAGE:C,CXX>>:-Werror>)
 
 file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/torch_pch.cc CONTENT "")
 add_library(lcsc_torch_pch STATIC ${CMAKE_BINARY_DIR}/torch_pch.cc)
 target_link_libraries(lcsc_torch_pch PUBLIC lcsc_torch PRIVATE lcsc_warnings)
 target_precompile_headers(lcsc_torch_pch PRIVATE <ATen/ATen.h> <torch/nn/module.h> <nlohmann/json.hpp>)
-target_compile_options(lcsc_torch_pch PUBLIC -Winvalid-pch)
+target_compile_options(lcsc_torch_pch PUBLIC $<$<COMPILE_LANGUAGE:CXX>:-Winvalid-pch>)

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "device_merger.h"
 #include "lcsc/base/error.h"
 #include "lcsc/merge/merger.h"
 #include "lora_merger.h"
@@ -86,6 +87,8 @@ class FullMerger : public WeightMerger {
     if (FullMemoryOf(trajectory, place.group_size, options).is_streamed) {
       streaming_ = std::make_unique<StreamingMerger>(
           trajectory, own_, BlockColumns(trajectory, parts_.front().size(), *options.budget_bytes));
+    } else if (options.cuda_device) {
+      device_ = MakeDeviceMerger(ReadShard(trajectory, own_), {.device = *options.cuda_device});
     } else {
       resident_ = std::make_unique<Merger>(ReadShard(trajectory, own_));
     }
@@ -102,6 +105,8 @@ class FullMerger : public WeightMerger {
     }
     if (streaming_) {
       streaming_->MergeBatch(coefficients, own_parts);
+    } else if (device_) {
+      device_->MergeBatch(coefficients, own_parts);
     } else {
       resident_->MergeBatch(coefficients, own_parts);
     }
@@ -110,7 +115,8 @@ class FullMerger : public WeightMerger {
  private:
   NamedTensors carried_;
   ParameterRange own_;
-  std::unique_ptr<Merger> resident_;  // one of the two is there
+  std::unique_ptr<Merger> resident_;  // one of the three is there
+  std::unique_ptr<DeviceMerger> device_;
   std::unique_ptr<StreamingMerger> streaming_;
 };
 

@@ -22,6 +22,9 @@ struct MergeOptions {
   // Bytes of memory for this rank's part of the trajectory. Full weights that need more are streamed: every merge reads
   // them from the shard files, block by block, while it merges the block before. Nothing: all of it stays in memory.
   std::optional<std::int64_t> budget_bytes;
+  // CUDA's number of the GPU that merges full weights which stay in memory: on the GPU when they fit there, else in
+  // pinned host memory. Nothing: the CPU merges. LoRA factors and what is streamed from files: always the CPU.
+  std::optional<int> cuda_device = {};
 };
 
 // What a merger needs, for a plan of a rank's memory.
@@ -69,7 +72,7 @@ class WeightMerger {
 // Reads this rank's part of the trajectory (and of the base model), unless it is to be streamed. Whole rows of shard
 // files are compared with their digests whenever they are read at once: of a part in memory those that lie inside it,
 // of a streamed part only rows that a block spans; `lcsc inspect --verify` compares them all. Throws InputError, and
-// ConfigError as MergeMemoryOf does.
+// ConfigError as MergeMemoryOf does, or when options.cuda_device is none that this program can use.
 std::unique_ptr<WeightMerger> MakeWeightMerger(const Trajectory& trajectory, const GroupPlace& place,
                                                const MergeOptions& options = {});
 
