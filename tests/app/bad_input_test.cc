@@ -253,8 +253,8 @@ TEST_F(BadInputTest, AFullDisk) {
 TEST_F(BadInputTest, NoWorkers) {
   ExpectRefused(MpiLcsc(3, project_->Search("refused", {"--set", "run.group_size=3"})), {"run.group_size", "3", "2"});
   ExpectRefused(Lcsc(project_->Search("refused", {"--set", "run.group_size=2"})), {"run.group_size", "mpirun"});
-  ExpectRefused(Lcsc(project_->Search("refused", {"--set", "run.group_size=0"})),
-                {"run.group_size", "[1, 100000]", "'0'"});
+  ExpectRefused(Lcsc(project_->Search("refused", {"--set", "run.group_size=-1"})),
+                {"run.group_size", "[0, 100000]", "'-1'"});
   ExpectNothingIn(Path("refused"));
 }
 
