@@ -54,13 +54,18 @@ GroupLayout PlanGroups(const World& world, std::int64_t group_size) {
   return PlanGroups(nodes, group_size);
 }
 
-std::unique_ptr<Collective> JoinGroup(const World& world, const GroupLayout& layout) {
+int NodeLocalWorker(const World& world) {
+  const bool beside_master = world.world_size > 1 && world.node == 0;
+  return world.node_local_rank - (beside_master ? 1 : 0);
+}
+
+std::unique_ptr<Collective> JoinGroup(const World& world, const GroupLayout& layout, CollectiveKind kind) {
   const bool is_master = world.world_rank == 0;
   const int group = is_master ? MPI_UNDEFINED : layout.group_of.at(static_cast<std::size_t>(world.world_rank));
   MPI_Comm communicator = MPI_COMM_NULL;
   LCSC_MPI_CHECK(MPI_Comm_split(MPI_COMM_WORLD, group, world.world_rank, &communicator));
   if (is_master) return nullptr;
-  return std::make_unique<MpiCollective>(communicator);
+  return MakeGroupCollective(communicator, FindRankGpu(NodeLocalWorker(world)), kind);
 }
 
 std::unique_ptr<Collective> JoinWorld(const World& world) {

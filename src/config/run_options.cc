@@ -23,6 +23,15 @@ void AddRunOptions(OptionSet& set, RunOptions& options) {
                      "whether a group merges the next candidate and scores the last one while it samples: on, off. It "
                      "changes no score"),
                 &options.overlap, {"on", "off"});
+  set.AddChoice(text("collective", "",
+                     "how the ranks of a group exchange weights and statistics: mpi, nccl (between GPUs; one for each "
+                     "rank), auto takes nccl where every rank of the group has a GPU of its own"),
+                &options.collective, {"auto", "mpi", "nccl"});
+  set.AddChoice(
+      text("merge", "",
+           "where full checkpoints are merged: cpu, cuda (on each rank's own GPU, in its memory when the shard "
+           "fits, else in pinned host memory). Both give the same bits"),
+      &options.merge, {"cpu", "cuda"});
   set.Add(text("queue_depth", "candidates",
                "candidates that a group holds: those in its pipeline, three when stages overlap, and those that wait. "
                "A shard that "

@@ -27,8 +27,9 @@ DeviceMergePlan PlanDeviceMerge(const DeviceMergeNeed& need, std::int64_t availa
   const std::int64_t least = std::min(columns, kMinBlockColumns);
   if (block < least) {
     throw ConfigError(
-        "merging {} checkpoints on the GPU needs at least {} bytes of its memory even when they are streamed, found {} "
-        "free; free some, or merge on the CPU",
+        "run.merge = cuda: merging {} checkpoints on the GPU needs at least {} bytes of its memory even when they are "
+        "streamed, found {} "
+        "free; free some, or merge on the CPU (run.merge = cpu)",
         need.num_rows + 1, std::min(resident_bytes, least * block_bytes + coefficient_bytes), available_bytes);
   }
   return {false, block, block * block_bytes + coefficient_bytes, need.num_columns * column_bytes};

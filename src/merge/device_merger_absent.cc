@@ -7,7 +7,9 @@ namespace lcsc {
 bool CanMergeOnDevice() { return false; }
 
 std::unique_ptr<DeviceMerger> MakeDeviceMerger(Shard, const DeviceMergerOptions&) {
-  throw ConfigError("merging on a GPU: this lcsc was built without CUDA; merge on the CPU, or build the preset cuda");
+  throw ConfigError(
+      "run.merge = cuda: this lcsc was built without CUDA; merge on the CPU (run.merge = cpu), or build the preset "
+      "cuda");
 }
 
 }  // namespace lcsc

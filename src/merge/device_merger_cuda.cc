@@ -129,7 +129,8 @@ class CudaMerger : public DeviceMerger {
   void CopyColumns(const ColumnMemory& to, const ColumnRange& range, cudaStream_t stream) const {
     const auto* const base = static_cast<const char*>(shard_.base.data_ptr()) + range.first * kFloatBytes;
     const auto* const deltas = static_cast<const char*>(shard_.deltas.data_ptr()) + range.first * delta_bytes();
-    LCSC_CUDA_CHECK(cudaMemcpyAsync(to.base.get(), base, Size(range.count * kFloatBytes), cudaMemcpyHostToDevice, stream));
+    LCSC_CUDA_CHECK(
+        cudaMemcpyAsync(to.base.get(), base, Size(range.count * kFloatBytes), cudaMemcpyHostToDevice, stream));
     // Row by row: the pitch of a copy in two dimensions is bounded by 2 GiB.
     for (std::int64_t row = 0; row < num_rows(); ++row) {
       LCSC_CUDA_CHECK(cudaMemcpyAsync(static_cast<char*>(to.deltas.get()) + row * to.row_stride * delta_bytes(),
@@ -222,8 +223,10 @@ bool CanMergeOnDevice() { return NumDevices() > 0; }
 std::unique_ptr<DeviceMerger> MakeDeviceMerger(Shard shard, const DeviceMergerOptions& options) {
   const int num_devices = NumDevices();
   if (options.device < 0 || options.device >= num_devices) {
-    throw ConfigError("merging on GPU {}: this host has {} that CUDA can use; merge on the CPU, or start on a GPU node",
-                      options.device, num_devices);
+    throw ConfigError(
+        "run.merge = cuda: expected a GPU for each rank, found none for this one, which sees {}; merge on the CPU "
+        "(run.merge = cpu), or start one worker per GPU",
+        num_devices);
   }
   return std::make_unique<CudaMerger>(std::move(shard), options);
 }

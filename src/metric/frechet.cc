@@ -1,11 +1,14 @@
 #include "lcsc/metric/frechet.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <tuple>
 
 #include "lcsc/base/error.h"
+#include "lcsc/base/log.h"
 #include "metric/symmetric.h"
 
 namespace lcsc {
@@ -53,6 +56,12 @@ at::Tensor EigenFactor(const at::Tensor& covariance, std::int64_t max_rank) {
   return (vectors.narrow(1, first, rank) * values.narrow(0, first, rank).sqrt()).t().contiguous();
 }
 
+double SecondsOf(const std::function<void()>& work) {
+  const auto start = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
 // How many eigenvalues of a covariance can differ from 0.
 std::int64_t MaxRank(std::int64_t dim, std::int64_t count) { return count > 0 ? std::min(dim, count - 1) : dim; }
 
@@ -75,11 +84,43 @@ FrechetReference::FrechetReference(const GaussianStatistics& reference) {
   if (!triangular_) factor_ = EigenFactor(symmetric, max_rank);
 }
 
+at::Tensor FrechetReference::EigenvaluesOnCpu(const at::Tensor& covariance) const {
+  return triangular_ ? CongruenceEigenvalues(factor_, covariance)
+                     : at::linalg_eigvalsh(factor_.mm(covariance).mm(factor_.t()));
+}
+
+at::Tensor FrechetReference::Eigenvalues(const at::Tensor& covariance) const {
+  if (!gpu_factor_.defined()) return EigenvaluesOnCpu(covariance);
+  try {
+    return CongruenceEigenvalues(gpu_factor_, covariance, DenseKernels::kLibTorch);
+  } catch (const c10::Error& error) {
+    spdlog::warn("this distance is computed on the CPU, for the GPU says: {}", FirstLine(error));
+    return EigenvaluesOnCpu(covariance);
+  }
+}
+
+std::string FrechetReference::ChooseDevice(int gpu) {
+  gpu_factor_.reset();
+  if (!at::hasCUDA()) return "distance: on the CPU, for LibTorch finds no GPU";
+  if (factor_.size(0) == 0) return "distance: on the CPU, for the reference does not vary";
+  const at::Tensor covariance = factor_.t().mm(factor_);
+  try {
+    const at::Tensor on_gpu = factor_.to(at::Device(at::kCUDA, static_cast<at::DeviceIndex>(gpu)));
+    const auto compute_on_gpu = [&] { CongruenceEigenvalues(on_gpu, covariance, DenseKernels::kLibTorch); };
+    compute_on_gpu();  // the first time loads the solver
+    const double gpu_s = SecondsOf(compute_on_gpu), cpu_s = SecondsOf([&] { EigenvaluesOnCpu(covariance); });
+    if (gpu_s < cpu_s) gpu_factor_ = on_gpu;
+    return fmt::format("distance: {:.1f} ms on the CPU, {:.1f} ms on GPU {}: taken is the {}", 1e3 * cpu_s, 1e3 * gpu_s,
+                       gpu, gpu_s < cpu_s ? "GPU" : "CPU");
+  } catch (const c10::Error& error) {
+    return fmt::format("distance: on the CPU, for GPU {} says: {}", gpu, FirstLine(error));
+  }
+}
+
 double FrechetReference::TraceOfRoot(const GaussianStatistics& generated) const {
   const at::Tensor covariance = generated.covariance.to(at::kDouble).contiguous();
   if (factor_.size(0) == 0) return 0;
-  const at::Tensor eigenvalues = triangular_ ? CongruenceEigenvalues(factor_, covariance)
-                                             : at::linalg_eigvalsh(factor_.mm(covariance).mm(factor_.t()));
+  const at::Tensor eigenvalues = Eigenvalues(covariance);
   const std::int64_t rank = std::min(eigenvalues.size(0), MaxRank(dim(), generated.count));
   return eigenvalues.narrow(0, eigenvalues.size(0) - rank, rank).clamp_min(0).sqrt().sum().item<double>();
 }

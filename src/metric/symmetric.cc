@@ -78,8 +78,9 @@ void AddOuterProducts(const at::Tensor& rows, at::Tensor sums, DenseKernels kern
 
 at::Tensor CongruenceEigenvalues(const at::Tensor& factor, const at::Tensor& matrix, DenseKernels kernels) {
   if (kernels == DenseKernels::kLibTorch) {
-    const at::Tensor whole = matrix.triu() + matrix.triu(1).t();
-    return at::linalg_eigvalsh(factor.mm(whole).mm(factor.t()), "U");
+    const at::Tensor upper = matrix.to(factor.device());
+    const at::Tensor whole = upper.triu() + upper.triu(1).t();
+    return at::linalg_eigvalsh(factor.mm(whole).mm(factor.t()), "U").cpu();
   }
   LCSC_CHECK(factor.is_contiguous() && matrix.is_contiguous());
   const at::Tensor product = matrix.clone();

@@ -15,7 +15,8 @@ DenseKernels FastestKernels();
 void AddOuterProducts(const at::Tensor& rows, at::Tensor sums, DenseKernels kernels = FastestKernels());
 
 // Eigenvalues of U C U^T, in ascending order.
-//   factor: U, float64 [d, d], contiguous, upper triangular; matrix: C, of which the upper triangle counts.
+//   factor: U, float64 [d, d], contiguous, upper triangular; for kLibTorch any [rank, d], on any device, which then
+//   does the work; matrix: C, on the CPU, of which the upper triangle counts. Returns them on the CPU.
 at::Tensor CongruenceEigenvalues(const at::Tensor& factor, const at::Tensor& matrix,
                                  DenseKernels kernels = FastestKernels());
 

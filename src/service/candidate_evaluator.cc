@@ -6,6 +6,7 @@
 #include "lcsc/base/error.h"
 #include "lcsc/base/memory.h"
 #include "lcsc/base/progress.h"
+#include "lcsc/comm/group.h"
 #include "lcsc/model/registry.h"
 #include "lcsc/store/shard_reader.h"
 
@@ -37,6 +38,7 @@ CandidateEvaluator::CandidateEvaluator(const EvaluationOptions& options, Collect
       merging_(group.Duplicate()),
       scoring_(group.Duplicate()),
       scorer_(options, *scoring_) {
+  if (limits.gpu >= 0) scorer_.ChooseDistanceDevice(limits.gpu);
   const Trajectory trajectory = ReadTrajectory(options.trajectory);
   if (limits.memory.is_given) MeasureBatch(trajectory);
   MakeMerger(trajectory, limits);
@@ -85,6 +87,7 @@ void CandidateEvaluator::MakeMerger(const Trajectory& trajectory, const Evaluato
     }
     options.budget_bytes = left;
   }
+  if (limits.merges_on_gpu) options.cuda_device = limits.gpu;
   const MergeMemory memory = MergeMemoryOf(trajectory, place, options);
   plan_.shard = memory.held_bytes;
   plan_.weights += memory.scratch_bytes;
@@ -132,7 +135,10 @@ void CandidateEvaluator::Finish(EvaluationJob& job) {
 }
 
 EvaluatorLimits LimitsOf(const World& world, const RunOptions& run) {
-  return {BudgetOf(world, run), std::max(1, static_cast<int>(run.queue_depth) - 1)};
+  return {.memory = BudgetOf(world, run),
+          .max_batch = std::max(1, static_cast<int>(run.queue_depth) - 1),
+          .gpu = FindRankGpu(NodeLocalWorker(world)).device,
+          .merges_on_gpu = run.merge == "cuda"};
 }
 
 }  // namespace lcsc

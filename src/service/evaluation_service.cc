@@ -13,6 +13,11 @@ namespace {
 
 Overlap OverlapOf(const RunOptions& run) { return run.overlap == "on" ? Overlap::kOn : Overlap::kOff; }
 
+CollectiveKind CollectiveOf(const RunOptions& run) {
+  if (run.collective == "nccl") return CollectiveKind::kNccl;
+  return run.collective == "mpi" ? CollectiveKind::kMpi : CollectiveKind::kAuto;
+}
+
 // Rank 0 says what the ranks hold. Collective.
 void ShowPlans(const World& world, const MemoryPlan& own) {
   const std::string table = DescribePlans(world, own);
@@ -30,6 +35,8 @@ void RunAlone(const World& world, const RunOptions& run, const EvaluatorFactory&
     throw ConfigError("run.group_size = {}: expected 1, for there is one rank; start {} ranks under mpirun",
                       run.group_size, run.group_size + 1);
   }
+  const RankGpu gpu = FindRankGpu(NodeLocalWorker(world));
+  ChooseCollective(CollectiveOf(run), {&gpu, 1});  // refuses what one rank could not do with others either
   LocalCollective group;
   const auto evaluator = make_evaluator(group);
   ShowPlans(world, evaluator->memory_plan());
@@ -53,7 +60,8 @@ void RunGroups(const World& world, const RunOptions& run, const EvaluatorFactory
                const MasterTask& task, Trace* trace) {
   GroupLayout layout;
   AgreeOnSetUp(world, [&] { layout = PlanGroups(world, run.group_size); });
-  const auto group = JoinGroup(world, layout);
+  std::unique_ptr<Collective> group;
+  AgreeOnSetUp(world, [&] { group = JoinGroup(world, layout, CollectiveOf(run)); });
   std::unique_ptr<StagedEvaluator> evaluator;
   AgreeOnSetUp(world, [&] {
     if (group) evaluator = make_evaluator(*group);

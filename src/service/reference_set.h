@@ -26,6 +26,8 @@ class ReferenceSet {
   // feature_dim: the extractor's. Throws InputError, MetricError that names the file, what was expected and found.
   ReferenceSet(const EvaluationOptions& options, const MetricSet& metrics, std::int64_t feature_dim);
 
+  // FrechetReference::ChooseDevice; "" when no metric is a Fréchet distance.
+  std::string ChooseDistanceDevice(int gpu) { return frechet_ ? frechet_->ChooseDevice(gpu) : ""; }
   // Throws MetricError when something measured is not finite.
   MetricValues Compare(const Measured& measured) const;
 

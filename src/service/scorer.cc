@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "lcsc/base/error.h"
+#include "lcsc/base/log.h"
 #include "lcsc/model/registry.h"
 #include "lcsc/service/reference_check.h"
 #include "reference_set.h"
@@ -104,6 +105,11 @@ void Scorer::Add(const at::Tensor& images, const Conditioning& conditioning, Tal
   }
   if (tally.statistics) tally.statistics->Add(extraction.features);
   if (NeedsReferenceFeatures(metrics_)) tally.features.push_back(extraction.features);
+}
+
+void Scorer::ChooseDistanceDevice(int gpu) {
+  const std::string line = reference_ ? reference_->ChooseDistanceDevice(gpu) : "";
+  if (!line.empty()) spdlog::info("{}", line);
 }
 
 std::unique_ptr<Tally> Scorer::EmptyTally() const {

@@ -258,6 +258,18 @@ TEST_F(BadInputTest, NoWorkers) {
   ExpectNothingIn(Path("refused"));
 }
 
+// In every build, and on machines with GPUs too: they are hidden.
+TEST_F(BadInputTest, GpusThatAreNotThere) {
+  ASSERT_EQ(setenv("CUDA_VISIBLE_DEVICES", "", 1), 0);
+  const Arguments nccl = {"--set", "run.collective=nccl", "--set", "run.group_size=2"};
+  ExpectRefused(MpiLcsc(3, project_->Search("refused", nccl)), {"run.collective = nccl", "auto"});
+  ExpectRefused(Lcsc(project_->Search("refused", {"--set", "run.collective=nccl"})), {"run.collective = nccl"});
+  ExpectRefused(Lcsc(project_->Search("refused", {"--set", "run.merge=cuda"})),
+                {"run.merge = cuda", "run.merge = cpu"});
+  unsetenv("CUDA_VISIBLE_DEVICES");
+  ExpectNothingIn(Path("refused"));
+}
+
 TEST_F(BadInputTest, MoreRanksThanBatches) {
   ExpectRefused(
       MpiLcsc(5, project_->Search("refused", {"--set", "run.group_size=4", "--set", "evaluation.batch_size=30"})),

@@ -116,6 +116,14 @@ TEST(FrechetDistance, AddsUpOverIndependentFeatures) {
   EXPECT_NEAR(FrechetDistance(b, a), (0.25 + 0 + 16) + (1 + 6.25 + 1), 1e-12);
 }
 
+TEST(FrechetDistance, WithoutAGpuTheCpuIsChosenInWords) {
+  if (at::hasCUDA()) GTEST_SKIP() << "this machine has a GPU";
+  const GaussianStatistics a = Diagonal(at::tensor({0.0, 1.0}), at::tensor({1.0, 3.0}));
+  FrechetReference reference(a);
+  EXPECT_THAT(reference.ChooseDevice(0), HasSubstr("on the CPU"));
+  EXPECT_NEAR(reference.Distance(Diagonal(at::tensor({2.0, 1.0}), at::tensor({1.0, 3.0}))), 4, 1e-12);
+}
+
 TEST(FrechetDistance, NamesBothDimensionsWhenTheyDiffer) {
   const FrechetReference reference(Diagonal(at::zeros({3}), at::ones({3})));
   EXPECT_THAT(MessageOf<MetricError>([&] { reference.Distance(Diagonal(at::zeros({2}), at::ones({2}))); }),

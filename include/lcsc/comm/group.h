@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "lcsc/comm/collective.h"
+#include "lcsc/comm/collective_choice.h"
 #include "lcsc/comm/mpi_session.h"
 
 namespace lcsc {
@@ -24,8 +25,13 @@ GroupLayout PlanGroups(std::span<const int> nodes, std::int64_t group_size);
 // The same for this job's nodes. Collective over all ranks; throws on all of them or on none.
 GroupLayout PlanGroups(const World& world, std::int64_t group_size);
 
-// This worker's group. Collective over all ranks, the master included, which gets nullptr.
-std::unique_ptr<Collective> JoinGroup(const World& world, const GroupLayout& layout);
+// This worker's group. Collective over all ranks, the master included, which gets nullptr. Throws as
+// MakeGroupCollective does, on all ranks of a group or on none.
+std::unique_ptr<Collective> JoinGroup(const World& world, const GroupLayout& layout,
+                                      CollectiveKind kind = CollectiveKind::kMpi);
+
+// Which of the workers on its node this rank is, from 0.
+int NodeLocalWorker(const World& world);
 
 // All ranks, the first as leader, as one group; one rank alone gets the local form. Collective.
 std::unique_ptr<Collective> JoinWorld(const World& world);

@@ -15,6 +15,8 @@ struct RunOptions {
   std::int64_t threads = 0;
   std::int64_t queue_depth = 3;
   std::string overlap = "on";
+  std::string collective = "auto";
+  std::string merge = "cpu";
   std::string trace;  // a file, or "" for none; asked for each time, so no key of the config file
   double snapshot_interval_s = 10;
 };

@@ -27,16 +27,25 @@ class FrechetReference {
   // |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^1/2). With C1 = F^T F, C1 C2 has the eigenvalues of the symmetric F C2 F^T, so
   // that no root of a matrix is needed; F is the Cholesky factor, or for a rank-deficient reference comes from its
   // eigenvectors. Eigenvalues beyond the rank that the counts allow are rounding, and are left out: correct for n < d.
-  // Returns a value >= 0. Throws MetricError if d differs or a statistic is not finite. Threads: any. Device: CPU.
+  // Returns a value >= 0. Throws MetricError if d differs or a statistic is not finite. Threads: any. Device: CPU, or
+  // the eigenvalues on the GPU of ChooseDevice; the CPU takes over when the GPU fails.
   double Distance(const GaussianStatistics& generated) const;
+  // Measures a distance's eigenvalues once on the CPU and once on the GPU, after a first time there, and from now on
+  // computes them where it was faster. The two differ by rounding, about 1e-14 of the largest. Returns the line to
+  // print: both times and the choice, or why there is none. gpu: CUDA's number. Not together with Distance.
+  std::string ChooseDevice(int gpu);
   std::int64_t dim() const { return mean_.size(0); }
 
  private:
+  // Of F C F^T, ascending, on the CPU.
+  at::Tensor EigenvaluesOnCpu(const at::Tensor& covariance) const;
+  at::Tensor Eigenvalues(const at::Tensor& covariance) const;
   // The trace of (C1 C2)^1/2.
   double TraceOfRoot(const GaussianStatistics& generated) const;
 
   at::Tensor mean_;
-  at::Tensor factor_;  // F: [rank, d]
+  at::Tensor factor_;      // F: [rank, d]
+  at::Tensor gpu_factor_;  // the same on the GPU; undefined when the CPU computes
   double trace_ = 0;
   std::int64_t count_ = 0;
   bool triangular_ = false;  // F is upper triangular [d, d]

@@ -14,6 +14,8 @@ namespace lcsc {
 struct EvaluatorLimits {
   MemoryBudget memory;
   int max_batch = 1;  // candidates that are merged together when the shard is read from its files
+  int gpu = -1;       // CUDA's number of this rank's, or -1; distances are computed there if that is faster
+  bool merges_on_gpu = false;
 };
 
 // Each rank of the group holds its part of the trajectory, merges it, and gathers the others' parts, so that all

@@ -50,6 +50,9 @@ class Scorer {
   Scorer(const EvaluationOptions& options, const MetricSet& metrics, Collective& group);
   ~Scorer();
 
+  // On the leader: computes distances on this GPU (CUDA's number) if it is faster than the CPU, and logs what it
+  // measured.
+  void ChooseDistanceDevice(int gpu);
   // Throws ConfigError when the extractor does not take the network's images, what the per-image scorer throws of them,
   // and what ImageSource::CheckConditioning and Probe throw.
   void CheckFits(Denoiser& network);
