@@ -13,4 +13,6 @@ void SetArithmeticThreads(int threads) {
   }
 }
 
+void AdoptArithmeticThreads() { at::get_num_threads(); }  // asks for it, and so sets it
+
 }  // namespace lcsc

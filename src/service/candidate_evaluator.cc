@@ -8,6 +8,7 @@
 #include "lcsc/base/progress.h"
 #include "lcsc/comm/group.h"
 #include "lcsc/model/registry.h"
+#include "lcsc/model/threads.h"
 #include "lcsc/store/shard_reader.h"
 
 namespace lcsc {
@@ -105,6 +106,8 @@ void CandidateEvaluator::MakeNetworks(const Trajectory& trajectory, const std::s
     slot.network->eval();
   }
 }
+
+void CandidateEvaluator::EnterThread() { AdoptArithmeticThreads(); }
 
 void CandidateEvaluator::Prepare(std::span<EvaluationJob> jobs) {
   std::vector<std::span<const double>> coefficients;

@@ -43,6 +43,7 @@ LocalPool::LocalPool(StagedEvaluator& evaluator, const Options& options)
                        if (options_.trace != nullptr) options_.trace->Add(job);
                        results_.Push(Result{job.candidate.id, /*group=*/0, std::move(job.outcome)});
                      },
+                 .abandoned = [this] { return closing_.load(); },
                  .failed = [this](const std::exception_ptr& error) { results_.Push(error); }},
                 options_.overlap);
   });
@@ -178,7 +179,7 @@ void ServeGroup(Collective& group, StagedEvaluator& evaluator, const ServeOption
     if (options.trace != nullptr) options.trace->Add(job);
     if (group.IsLeader()) outbox.Send(kMaster, MessageTag::kOutcome, PackOutcome({job.candidate.id, job.outcome}));
   };
-  RunPipeline(evaluator, {.next = next, .done = done, .failed = AbortWith}, options.overlap);
+  RunPipeline(evaluator, {.next = next, .done = done, .abandoned = {}, .failed = AbortWith}, options.overlap);
   if (group.IsLeader()) outbox.Send(kMaster, MessageTag::kGoodbye, {});
   outbox.Flush();
 }

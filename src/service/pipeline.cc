@@ -62,6 +62,7 @@ class Overlapped {
 
   void Guarded(void (Overlapped::*stage)()) {
     try {
+      evaluator_.EnterThread();
       (this->*stage)();
     } catch (...) {
       ends_.failed(std::current_exception());
@@ -101,6 +102,7 @@ class Overlapped {
 
   void MeasureAll() {
     while (auto job = prepared_.Pop()) {
+      if (ends_.abandoned && ends_.abandoned()) continue;
       evaluator_.Measure(*job);
       free_slots_.Push(job->slot);
       measured_.Push(std::move(*job));
@@ -130,6 +132,7 @@ void RunPipeline(StagedEvaluator& evaluator, const PipelineEnds& ends, Overlap o
     return;
   }
   try {
+    evaluator.EnterThread();
     RunOneByOne(evaluator, ends);
   } catch (...) {
     ends.failed(std::current_exception());

@@ -167,6 +167,7 @@ class CandidateBench {
                        return std::vector<Candidate>{candidate_};
                      },
                  .done = [](const EvaluationJob&) {},
+                 .abandoned = {},
                  .failed = [&](std::exception_ptr error) { failure = std::move(error); }},
                 Overlap::kOn);
     if (failure) std::rethrow_exception(failure);

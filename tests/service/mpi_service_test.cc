@@ -4,7 +4,10 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <mutex>
 #include <nlohmann/json.hpp>
+#include <set>
+#include <thread>
 
 #include "lcsc/base/error.h"
 #include "lcsc/search/evolution.h"
@@ -177,6 +180,32 @@ TEST(EvaluationServiceTest, TheTraceShowsAllRanksOnOneTimeLine) {
       hidden += std::ranges::any_of(spans, [&](const auto& span) { return span.first <= begin && end <= span.second; });
     }
     EXPECT_GT(hidden, kPerGroup / 2) << "of " << 2 * kPerGroup << " merges and distances of rank " << rank;
+  }
+}
+
+TEST(PipelineTest, EveryThreadThatCallsAStageIsEntered) {
+  struct Entered : FormulaEvaluator {
+    using FormulaEvaluator::FormulaEvaluator;
+    void EnterThread() override {
+      const std::lock_guard lock(mutex);
+      threads.insert(std::this_thread::get_id());
+    }
+    void Expect() {
+      const std::lock_guard lock(mutex);
+      EXPECT_TRUE(threads.contains(std::this_thread::get_id()));
+    }
+    void Prepare(std::span<EvaluationJob> jobs) override { Expect(), FormulaEvaluator::Prepare(jobs); }
+    void Measure(EvaluationJob& job) override { Expect(), FormulaEvaluator::Measure(job); }
+    void Finish(EvaluationJob& job) override { Expect(), FormulaEvaluator::Finish(job); }
+    std::mutex mutex;
+    std::set<std::thread::id> threads;
+  };
+  for (const auto& [overlap, num_threads] : {std::pair(Overlap::kOn, 3u), std::pair(Overlap::kOff, 1u)}) {
+    LocalCollective group;
+    Entered evaluator(group);
+    LocalPool pool(evaluator, {.overlap = overlap});
+    EvaluateAll(pool, SomeCandidates(5), [](std::size_t) {});
+    EXPECT_EQ(evaluator.threads.size(), num_threads);
   }
 }
 

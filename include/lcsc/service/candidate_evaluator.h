@@ -27,6 +27,7 @@ class CandidateEvaluator : public StagedEvaluator {
   // also when it does not fit into the memory.
   CandidateEvaluator(const EvaluationOptions& options, Collective& group, const EvaluatorLimits& limits);
 
+  void EnterThread() override;
   int num_slots() const override { return static_cast<int>(slots_.size()); }
   int max_batch() const override { return num_slots() - 1; }
   MemoryPlan memory_plan() const override { return plan_; }

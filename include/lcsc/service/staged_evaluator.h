@@ -30,6 +30,8 @@ struct EvaluationJob {
 class StagedEvaluator {
  public:
   virtual ~StagedEvaluator() = default;
+  // Called first in each thread that will call a stage.
+  virtual void EnterThread() {}
   // How many candidates may be prepared and not yet measured, the one that is being measured included; at least 1.
   virtual int num_slots() const = 0;
   // How many candidates Prepare takes at once, at most.
