@@ -23,3 +23,7 @@ add_library(lcsc_nccl INTERFACE)
 target_include_directories(lcsc_nccl SYSTEM INTERFACE ${LCSC_NCCL_INCLUDE})
 target_link_libraries(lcsc_nccl INTERFACE ${LCSC_NCCL_LIBRARY} CUDA::cudart)
 message(STATUS "NCCL: ${LCSC_NCCL_LIBRARY}")
+
+# The wheel's libtorch.so exports pieces of an older libstdc++ that were linked into it, std::filesystem::remove_all
+# among them, and they crash when our calls end there: the system's libstdc++ must be looked up first.
+link_libraries(stdc++)
