@@ -57,6 +57,7 @@ std::vector<std::unique_ptr<Command>> MakeCommands() {
   commands.push_back(MakeMetricsCommand());
   commands.push_back(MakeDenoiseCommand());
   commands.push_back(MakeSimulateCommand());
+  commands.push_back(MakeBenchCommand());
   return commands;
 }
 

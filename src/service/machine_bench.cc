@@ -89,13 +89,12 @@ double FastestSeconds(double budget_seconds, const std::function<void()>& work) 
   return fastest;
 }
 
-MachineRates MeasureMachine() {
-  constexpr double kSecondsEach = 0.8;
+MachineRates MeasureMachine(double budget_seconds) {
   const c10::InferenceMode no_gradients;
   return {.threads = at::get_num_threads(),
-          .copy_bytes_per_second = CopyBytesPerSecond(kSecondsEach),
-          .product_flops_per_second = ProductFlopsPerSecond(kSecondsEach),
-          .convolution_flops_per_second = ConvolutionFlopsPerSecond(kSecondsEach)};
+          .copy_bytes_per_second = CopyBytesPerSecond(budget_seconds),
+          .product_flops_per_second = ProductFlopsPerSecond(budget_seconds),
+          .convolution_flops_per_second = ConvolutionFlopsPerSecond(budget_seconds)};
 }
 
 double CountFlops(const std::function<void()>& work) {

@@ -21,8 +21,8 @@ import tempfile
 from pathlib import Path
 
 STAGES = ("merge", "sample", "features", "distance")
-SETTINGS = {"digits": dict(checkpoints=32, samples=2000, batch=250, target=2.0, full=2000),
-            "ncsnpp": dict(checkpoints=8, samples=500, batch=25, target=1.2, full=500)}
+SETTINGS = {"digits": dict(checkpoints=32, samples=2000, batch=250, target=2.0, full=2000, overlapped=6),
+            "ncsnpp": dict(checkpoints=8, samples=500, batch=25, target=1.2, full=500, overlapped=2)}
 
 
 def parse():
@@ -71,7 +71,7 @@ def compare(arguments):
     from ncsnpp_pytorch import read_safetensors
     from python_baseline import Baseline
     torch.set_num_threads(arguments.threads)
-    overlapped = 4
+    overlapped = SETTINGS[arguments.setting]["overlapped"]
     with tempfile.TemporaryDirectory() as folder:
         ours = Ours(arguments, folder)
         tensors, _ = read_safetensors(Path(folder) / "io.safetensors")
@@ -131,6 +131,8 @@ def main():
     arguments = parse()
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[name] = str(arguments.threads)
+    # For both sides: threads that wait by spinning stand still where others use the cores too.
+    os.environ["OMP_WAIT_POLICY"] = "passive"
     result = compare(arguments)
     if arguments.json:
         print(json.dumps(result, indent=2))

@@ -16,8 +16,8 @@ struct MachineRates {
 // Seconds of one call: the fastest of several that fit into budget_seconds together, after one that does not count.
 double FastestSeconds(double budget_seconds, const std::function<void()>& work);
 
-// Takes about 3 s. Uses LibTorch's present number of threads.
-MachineRates MeasureMachine();
+// Takes somewhat more than budget_seconds for each of the rates. Uses LibTorch's present number of threads.
+MachineRates MeasureMachine(double budget_seconds = 0.8);
 
 // Float32 operations of the convolutions, matrix products and linear layers that `work` computes in this thread, two
 // for each multiply-add. Convolutions that are prepared for the processor once, as an extractor's are, count when they
