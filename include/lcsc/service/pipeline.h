@@ -13,8 +13,8 @@ struct PipelineEnds {
   std::function<std::vector<Candidate>(int max_count)> next;
   // Takes each job after its Finish, in the order of the candidates.
   std::function<void(EvaluationJob job)> done;
-  // Whether nobody waits for outcomes any more: what is prepared is then dropped. May be absent; absent where ranks share
-  // a candidate, for they would not agree.
+  // Whether nobody waits for outcomes any more: what is prepared is then dropped. May be absent; absent where ranks
+  // share a candidate, for they would not agree.
   std::function<bool()> abandoned;
   // Called instead of throwing, in the thread of the stage that threw. Where the stages speak to other ranks it must
   // not return, for the other stages may wait for those ranks forever.
