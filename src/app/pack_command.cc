@@ -7,6 +7,7 @@
 #include "lcsc/base/stop_signal.h"
 #include "lcsc/base/table.h"
 #include "lcsc/comm/gather.h"
+#include "lcsc/model/registry.h"
 #include "lcsc/store/disk_speed.h"
 #include "lcsc/store/packer.h"
 
@@ -57,6 +58,9 @@ class PackCommand : public Command {
       if (!base_model_.empty()) options_.base_model = base_model_;
       if (set.IsSet("lora_alpha")) options_.lora_alpha = lora_alpha_;
     });
+    options_.check_network = [](const nlohmann::json& network, const TensorFile& weights) {
+      LoadStateDict(*MakeDenoiser(network), weights.ReadAll(), weights.path().string());
+    };
     PackTeam team{.world_rank = world.world_rank, .world_size = world.world_size};
     if (world.world_size > 1) {
       team.agree = [&world](const auto& work) { AgreeOnSetUp(world, work); };

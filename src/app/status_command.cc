@@ -88,7 +88,7 @@ class StatusCommand : public Command {
       table.AddRow({fmt::format("{} digest", file), identity(fmt::format("digest of evaluation.{}", file))});
     }
     table.AddRow({"time", FormatDuration(snapshot.seconds)});
-    table.AddRow({"workers busy", fmt::format("{:.0f}%", 100 * snapshot.utilisation)});
+    table.AddRow({"groups sampling", fmt::format("{:.0f}%", 100 * snapshot.utilisation)});
     table.AddRow(
         {"last snapshot", FormatDuration(static_cast<double>(std::time(nullptr) - snapshot.updated_s)) + " ago"});
     std::string text = table.ToString();

@@ -65,9 +65,9 @@ void CandidateEvaluator::MeasureBatch(const Trajectory& trajectory) {
 void CandidateEvaluator::MakeMerger(const Trajectory& trajectory, const EvaluatorLimits& limits) {
   constexpr std::int64_t kMaxBatch = 8;
   const GroupPlace place = {merging_->group_rank(), merging_->group_size()};
-  const std::int64_t network_bytes = 4 * trajectory.table.num_elements();
+  network_bytes_ = 4 * trajectory.table.num_elements();
   plan_.statistics = scorer_.StatisticsBytes();
-  plan_.weights = static_cast<std::int64_t>(slots_.size()) * network_bytes;
+  plan_.weights = static_cast<std::int64_t>(slots_.size()) * network_bytes_;
   MergeOptions options;
   if (limits.memory.bytes > 0) {
     const std::int64_t usable = limits.memory.bytes - limits.memory.bytes / 16;  // less what libraries keep
@@ -79,11 +79,11 @@ void CandidateEvaluator::MakeMerger(const Trajectory& trajectory, const Evaluato
           FormatBytes(static_cast<double>(plan_.total())), FormatBytes(static_cast<double>(limits.memory.bytes)));
     }
     if (!trajectory.lora && MergeMemoryOf(trajectory, place, {left}).is_streamed) {
-      const std::int64_t fitting = left / 2 / std::max<std::int64_t>(1, network_bytes);
+      const std::int64_t fitting = left / 2 / std::max<std::int64_t>(1, network_bytes_);
       const std::int64_t batch =
           std::clamp<std::int64_t>(fitting, 1, std::min<std::int64_t>(kMaxBatch, limits.max_batch));
       slots_.resize(static_cast<std::size_t>(batch) + 1);
-      plan_.weights = (batch + 1) * network_bytes;
+      plan_.weights = (batch + 1) * network_bytes_;
       left = usable - plan_.total();
     }
     options.budget_bytes = left;
@@ -108,6 +108,15 @@ void CandidateEvaluator::MakeNetworks(const Trajectory& trajectory, const std::s
 }
 
 void CandidateEvaluator::EnterThread() { AdoptArithmeticThreads(); }
+
+void CandidateEvaluator::AgreeWithGroup() {
+  std::vector<float> counts(static_cast<std::size_t>(merging_->group_size()));
+  counts[static_cast<std::size_t>(merging_->group_rank())] = static_cast<float>(slots_.size());
+  merging_->AllGather(counts, SplitEvenly(merging_->group_size(), merging_->group_size()));
+  const auto fewest = static_cast<std::size_t>(std::ranges::min(counts));
+  plan_.weights -= static_cast<std::int64_t>(slots_.size() - fewest) * network_bytes_;
+  slots_.resize(fewest);
+}
 
 void CandidateEvaluator::Prepare(std::span<EvaluationJob> jobs) {
   std::vector<std::span<const double>> coefficients;

@@ -39,6 +39,7 @@ void RunAlone(const World& world, const RunOptions& run, const EvaluatorFactory&
   ChooseCollective(CollectiveOf(run), {&gpu, 1});  // refuses what one rank could not do with others either
   LocalCollective group;
   const auto evaluator = make_evaluator(group);
+  evaluator->AgreeWithGroup();
   ShowPlans(world, evaluator->memory_plan());
   LocalPool pool(*evaluator,
                  {.queue_depth = static_cast<int>(run.queue_depth), .overlap = OverlapOf(run), .trace = trace});
@@ -66,6 +67,7 @@ void RunGroups(const World& world, const RunOptions& run, const EvaluatorFactory
   AgreeOnSetUp(world, [&] {
     if (group) evaluator = make_evaluator(*group);
   });
+  if (evaluator) evaluator->AgreeWithGroup();
   const MemoryPlan plan = evaluator ? evaluator->memory_plan() : MemoryPlan();
   ShowPlans(world, plan);
   if (group) {

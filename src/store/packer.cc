@@ -135,6 +135,17 @@ std::int64_t SkipPacked(const Trajectory& packed, const PackTeam& team, std::vec
   }));
 }
 
+void CheckNetwork(const PackOptions& options, const Trajectory& trajectory,
+                  const std::vector<Checkpoint>& checkpoints) {
+  if (!options.check_network) return;
+  const json network = json::parse(trajectory.network_json);
+  if (trajectory.lora) {
+    options.check_network(network, *OpenBaseModel(*trajectory.lora, trajectory.folder));
+  } else {
+    options.check_network(network, *checkpoints.front().file);
+  }
+}
+
 // The trajectory that is in the folder, or an empty one.
 Trajectory OpenOrStart(const PackOptions& options) {
   if (fs::exists(options.output / kManifestName)) {
@@ -188,6 +199,7 @@ PackReport Pack(const PackOptions& options, const PackTeam& team) {
     trajectory.network_json = NetworkOf(options, trajectory, checkpoints).dump();
     split = CheckTensors(trajectory, checkpoints);
     trajectory.table = split.merged;
+    if (team.world_rank == 0) CheckNetwork(options, trajectory, checkpoints);
     report.num_skipped = SkipPacked(trajectory, team, checkpoints);
     if (trajectory.num_checkpoints() + static_cast<std::int64_t>(checkpoints.size()) < 2) {
       throw InputError("checkpoints: expected at least 2 files, found {} for \"{}\"", checkpoints.size(),

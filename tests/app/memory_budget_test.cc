@@ -67,6 +67,18 @@ TEST_F(MemoryBudgetTest, ATrajectoryThreeTimesTheBudgetIsSearchedWithinIt) {
   EXPECT_EQ(project_.Status("within")["candidates"], project_.Status("without")["candidates"]) << "the same bits";
 }
 
+// Ranks of one group have different memory left, but go through the pipeline in step.
+TEST_F(MemoryBudgetTest, ARankOfAGroupStreamsItsPart) {
+  ASSERT_NO_FATAL_FAILURE(PackAtLeast(600 * kMebibyte));
+  const Arguments pairs = {"--set", "run.group_size=2", "--set", "run.queue_depth=6"};
+  const Arguments budget = {"--memory-budget", std::to_string(250.0 / 1024)};
+  const CommandResult within = RunCommand(MpiLcsc(3, Search("within", pairs + budget)));
+  ASSERT_EQ(within.exit_code, 0) << within.err;
+  const CommandResult without = RunCommand(MpiLcsc(3, Search("without", pairs)));
+  ASSERT_EQ(without.exit_code, 0) << without.err;
+  ExpectSameSearch(project_.Status("within")["candidates"], project_.Status("without")["candidates"]);
+}
+
 TEST_F(MemoryBudgetTest, ABudgetThatHoldsNoNetworkIsRefusedInWords) {
   const CommandResult refused = RunCommand(Lcsc(project_.Search("refused", {"--memory-budget", "0.01"})));
   EXPECT_EQ(refused.exit_code, 2);

@@ -28,6 +28,8 @@ class CandidateEvaluator : public StagedEvaluator {
   CandidateEvaluator(const EvaluationOptions& options, Collective& group, const EvaluatorLimits& limits);
 
   void EnterThread() override;
+  // Leaves every rank as many slots as the one with the fewest has. Collective over the group.
+  void AgreeWithGroup() override;
   int num_slots() const override { return static_cast<int>(slots_.size()); }
   int max_batch() const override { return num_slots() - 1; }
   MemoryPlan memory_plan() const override { return plan_; }
@@ -48,6 +50,7 @@ class CandidateEvaluator : public StagedEvaluator {
   void MakeNetworks(const Trajectory& trajectory, const std::string& origin);
 
   MemoryPlan plan_;
+  std::int64_t network_bytes_ = 0;  // of one slot's weights
   std::unique_ptr<Collective> merging_, scoring_;  // the group, once for each stage that speaks
   Scorer scorer_;
   std::unique_ptr<WeightMerger> merger_;

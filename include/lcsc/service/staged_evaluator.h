@@ -32,6 +32,8 @@ class StagedEvaluator {
   virtual ~StagedEvaluator() = default;
   // Called first in each thread that will call a stage.
   virtual void EnterThread() {}
+  // Called once before the first stage, on all ranks of the group together: what one rank's memory allows, all must do.
+  virtual void AgreeWithGroup() {}
   // How many candidates may be prepared and not yet measured, the one that is being measured included; at least 1.
   virtual int num_slots() const = 0;
   // How many candidates Prepare takes at once, at most.

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "lcsc/io/tensor_file.h"
 #include "lcsc/store/trajectory.h"
 
 namespace lcsc {
@@ -26,6 +27,9 @@ struct PackOptions {
   std::optional<std::filesystem::path> base_model;
   std::string base_model_key;  // the dict of tensors in a nested torch.save file
   std::optional<double> lora_alpha;
+  // Called by rank 0 before anything is written, with the network and a file of weights that must fit it: the first
+  // checkpoint, or the base model of LoRA checkpoints. Throws InputError where they do not fit.
+  std::function<void(const nlohmann::json& network, const TensorFile& weights)> check_network;
 };
 
 struct PackReport {
