@@ -3,6 +3,7 @@
 
 #include "app/command.h"
 #include "app/report.h"
+#include "app/watch.h"
 #include "lcsc/base/progress.h"
 #include "lcsc/base/table.h"
 #include "lcsc/state/run_directory.h"
@@ -23,12 +24,22 @@ class StatusCommand : public Command {
   void AddOptions(OptionSet& set) override {
     set.AddPositional({"", "run", "path", "the run directory"}, &run_);
     set.AddFlag({"", "candidates", "", "list every candidate; with --json also its coefficients"}, &candidates_);
+    set.AddFlag(
+        {"", "watch", "",
+         "a live table until the search ends: groups, hosts, stages, candidates per hour, ETA, the best score's "
+         "curve; with --json a JSON object in a line each time"},
+        &watch_);
+    set.Add({"", "interval", "s", "with --watch: time between two looks"}, &interval_s_, {0.1, 86400});
     AddJsonFlag(set, &json_);
   }
 
   ExitCode Run(const World& world, OptionSet& set) override {
     if (world.world_rank != 0) return ExitCode::kDone;
     set.Require("run");
+    if (watch_) {
+      WatchRun({.run = run_, .interval_s = interval_s_, .json = json_});
+      return ExitCode::kDone;
+    }
     const RunDirectory directory = RunDirectory::OpenExisting(run_);
     const PopulationSnapshot snapshot = *directory.ReadSnapshot();
     std::fputs((json_ ? Json(snapshot).dump() + "\n" : Text(snapshot)).c_str(), stdout);
@@ -49,6 +60,8 @@ class StatusCommand : public Command {
                            {"updated", snapshot.updated_s},
                            {"identity", snapshot.identity},
                            {"run", run_}};
+    const Moment moment = LookAtLiveView(run_, ObserverHere());
+    json["live"] = moment.liveness == Liveness::kLive ? JsonOf(moment.view) : nlohmann::json();
     if (!candidates_) return json;
     json["candidates"] = nlohmann::json::array();
     for (const EvaluatedCandidate& member : snapshot.population) {
@@ -78,6 +91,11 @@ class StatusCommand : public Command {
     };
     Table table({"what", "value"});
     table.AddRow({"state", RunStateName(snapshot.state)});
+    const Moment moment = LookAtLiveView(run_, ObserverHere());
+    table.AddRow({"search", moment.headline});
+    if (moment.liveness == Liveness::kLive && moment.view.eta_s) {
+      table.AddRow({"ETA", FormatDuration(*moment.view.eta_s)});
+    }
     table.AddRow({"evaluations", fmt::format("{} of {}", snapshot.population.size(), snapshot.planned_evaluations)});
     table.AddRow({"best score", score(BestOf(snapshot.population))});
     table.AddRow({"best EMA", score(BestOf(snapshot.population, /*only_ema=*/true))});
@@ -105,8 +123,8 @@ class StatusCommand : public Command {
   }
 
   std::string run_;
-  bool candidates_ = false;
-  bool json_ = false;
+  bool candidates_ = false, watch_ = false, json_ = false;
+  double interval_s_ = 2;
 };
 
 }  // namespace
