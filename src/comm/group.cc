@@ -1,10 +1,9 @@
 #include "lcsc/comm/group.h"
 
-#include <sched.h>
-
 #include <algorithm>
 #include <map>
 
+#include "lcsc/base/cpu.h"
 #include "lcsc/base/error.h"
 
 namespace lcsc {
@@ -77,12 +76,9 @@ std::unique_ptr<Collective> JoinWorld(const World& world) {
 
 int ThreadsPerRank(const World& world, std::int64_t requested, RankZero rank_zero) {
   if (requested > 0) return static_cast<int>(requested);
-  cpu_set_t allowed;
-  CPU_ZERO(&allowed);
-  const int usable = sched_getaffinity(0, sizeof allowed, &allowed) == 0 ? CPU_COUNT(&allowed) : 1;
   const bool master_idles = world.world_size > 1 && world.shares_with_master && rank_zero == RankZero::kMaster;
   const int sharing = std::max(1, world.ranks_sharing_cores - (master_idles ? 1 : 0));
-  return std::max(1, usable / sharing);
+  return std::max(1, UsableCores() / sharing);
 }
 
 }  // namespace lcsc

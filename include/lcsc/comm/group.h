@@ -39,8 +39,8 @@ std::unique_ptr<Collective> JoinWorld(const World& world);
 // Whether rank 0 of several computes or only hands out work.
 enum class RankZero { kMaster, kWorks };
 
-// Arithmetic threads for this rank: `requested` if > 0, else the cores that this process may use, divided by the ranks
-// that compute on the same cores.
+// Arithmetic threads for this rank: `requested` if > 0, else the cores that this process may use (or as many as its
+// control group's quota pays for), divided by the ranks that compute on the same cores.
 int ThreadsPerRank(const World& world, std::int64_t requested, RankZero rank_zero = RankZero::kMaster);
 
 }  // namespace lcsc
