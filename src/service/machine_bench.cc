@@ -4,10 +4,12 @@
 #include <ATen/Parallel.h>
 #include <ATen/record_function.h>
 #include <c10/core/InferenceMode.h>
+#include <dlfcn.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -24,13 +26,6 @@ double CopyBytesPerSecond(double budget_seconds) {
   constexpr std::int64_t kElements = 32'000'000;
   const at::Tensor source = at::zeros({kElements}), target = at::zeros({kElements});
   return 2.0 * static_cast<double>(source.nbytes()) / FastestSeconds(budget_seconds, [&] { target.copy_(source); });
-}
-
-double ProductFlopsPerSecond(double budget_seconds) {
-  constexpr std::int64_t kSide = 1536;
-  const at::Tensor a = at::rand({kSide, kSide}), b = at::rand({kSide, kSide});
-  at::Tensor c = at::mm(a, b);
-  return 2.0 * std::pow(kSide, 3) / FastestSeconds(budget_seconds, [&] { at::mm_out(c, a, b); });
 }
 
 double ConvolutionFlopsPerSecond(double budget_seconds) {
@@ -89,11 +84,29 @@ double FastestSeconds(double budget_seconds, const std::function<void()>& work) 
   return fastest;
 }
 
+double MeasureProduct(double budget_seconds, std::int64_t side) {
+  const c10::InferenceMode no_gradients;
+  const at::Tensor a = at::rand({side, side}), b = at::rand({side, side});
+  at::Tensor c = at::mm(a, b);
+  return 2.0 * std::pow(side, 3) / FastestSeconds(budget_seconds, [&] { at::mm_out(c, a, b); });
+}
+
+std::string BlasLibrary() {
+  // What the loader would give LibTorch; one that has its BLAS inside may keep the name to itself.
+  const void* symbol = dlsym(RTLD_DEFAULT, "sgemm_");
+  if (symbol == nullptr) symbol = reinterpret_cast<const void*>(&at::get_num_threads);
+  Dl_info info{};
+  if (dladdr(symbol, &info) == 0 || info.dli_fname == nullptr) return "unknown";
+  std::error_code error;
+  const auto path = std::filesystem::canonical(info.dli_fname, error);
+  return error ? info.dli_fname : path.string();
+}
+
 MachineRates MeasureMachine(double budget_seconds) {
   const c10::InferenceMode no_gradients;
   return {.threads = at::get_num_threads(),
           .copy_bytes_per_second = CopyBytesPerSecond(budget_seconds),
-          .product_flops_per_second = ProductFlopsPerSecond(budget_seconds),
+          .product_flops_per_second = MeasureProduct(budget_seconds),
           .convolution_flops_per_second = ConvolutionFlopsPerSecond(budget_seconds)};
 }
 

@@ -1,7 +1,9 @@
 // What this machine can do at most: the ceilings beside which stages are measured.
 #pragma once
 
+#include <cstdint>
 #include <functional>
+#include <string>
 
 namespace lcsc {
 
@@ -15,6 +17,11 @@ struct MachineRates {
 
 // Seconds of one call: the fastest of several that fit into budget_seconds together, after one that does not count.
 double FastestSeconds(double budget_seconds, const std::function<void()>& work);
+
+// Float32 matrix product of two squares, operations per second: the BLAS. Uses LibTorch's present number of threads.
+double MeasureProduct(double budget_seconds, std::int64_t side = 1536);
+// The file of the library that serves LibTorch's matrix products: its BLAS, or LibTorch itself.
+std::string BlasLibrary();
 
 // Takes somewhat more than budget_seconds for each of the rates. Uses LibTorch's present number of threads.
 MachineRates MeasureMachine(double budget_seconds = 0.8);
