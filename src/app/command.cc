@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "lcsc/base/log.h"
 #include "lcsc/base/table.h"
+#include "lcsc/comm/launcher.h"
 #include "lcsc/config/nearest.h"
 
 namespace lcsc {
@@ -35,6 +37,14 @@ std::unique_ptr<Command> FindCommand(const std::string& name) {
   throw ConfigError("unknown command '{}'{}; {}", name, Suggestion(name, names), kHelpHint);
 }
 
+// Copies that were meant to be ranks of one job would all do the whole work.
+void WarnOfLauncher(const World& world, const Command& command) {
+  const auto launcher = LauncherOf(OwnEnvironment());
+  const std::string mismatch = LauncherMismatch(launcher, world.world_size);
+  if (mismatch.empty() || launcher->number != 0 || command.name() == "doctor") return;
+  spdlog::warn("{}; `lcsc doctor` says what to do", mismatch);
+}
+
 std::string CommandHelp(const Command& command, const OptionSet& set) {
   return fmt::format("lcsc {}: {}\n\noptions:\n{}", command.name(), command.summary(), set.Help());
 }
@@ -58,6 +68,7 @@ std::vector<std::unique_ptr<Command>> MakeCommands() {
   commands.push_back(MakeDenoiseCommand());
   commands.push_back(MakeSimulateCommand());
   commands.push_back(MakeBenchCommand());
+  commands.push_back(MakeDoctorCommand());
   return commands;
 }
 
@@ -109,6 +120,7 @@ ExitCode RunCommandLine(const World& world, const std::vector<std::string>& argu
     PrintOnce(world, CommandHelp(*command, set));
     return ExitCode::kDone;
   }
+  WarnOfLauncher(world, *command);
   return command->Run(world, set);
 }
 

@@ -45,6 +45,7 @@ std::unique_ptr<Command> MakeMetricsCommand();
 std::unique_ptr<Command> MakeDenoiseCommand();
 std::unique_ptr<Command> MakeSimulateCommand();
 std::unique_ptr<Command> MakeBenchCommand();
+std::unique_ptr<Command> MakeDoctorCommand();
 
 // The sections of a config file. Every command that reads one declares them all, so that one file serves all commands
 // and a misspelt key is found by each.

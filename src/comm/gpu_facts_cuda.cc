@@ -10,8 +10,8 @@ void FindStrangers(int num_gpus, GpuFacts& facts) {
   for (int a = 0; a < num_gpus; ++a) {
     for (int b = a + 1; b < num_gpus; ++b) {
       int there = 0, back = 0;
-      const bool answers = cudaDeviceCanAccessPeer(&there, a, b) == cudaSuccess &&
-                           cudaDeviceCanAccessPeer(&back, b, a) == cudaSuccess;
+      const bool answers =
+          cudaDeviceCanAccessPeer(&there, a, b) == cudaSuccess && cudaDeviceCanAccessPeer(&back, b, a) == cudaSuccess;
       if (!answers || there == 0 || back == 0) facts.strangers.emplace_back(a, b);
     }
   }
@@ -20,7 +20,8 @@ void FindStrangers(int num_gpus, GpuFacts& facts) {
 }  // namespace
 
 GpuFacts DescribeGpus() {
-  GpuFacts facts{.is_built = true};
+  GpuFacts facts;
+  facts.is_built = true;
   cudaDriverGetVersion(&facts.driver);
   cudaRuntimeGetVersion(&facts.runtime);
   ncclGetVersion(&facts.nccl);
