@@ -172,7 +172,7 @@ at::Tensor AdmUNet::Forward(const at::Tensor& image, const at::Tensor& time, con
     x = part.Forward(at::cat({x, skips.back()}, 1), emb);
     skips.pop_back();
   }
-  return conv_out_->Forward(SiluInto(norm_out_->Forward(x)));
+  return conv_out_->Forward(norm_out_->Forward(x, {.silu = true}));
 }
 
 }  // namespace lcsc

@@ -1,5 +1,7 @@
 #include "lcsc/model/bare_network.h"
 
+#include <c10/core/InferenceMode.h>
+
 #include "lcsc/base/error.h"
 #include "lcsc/model/layers.h"
 
@@ -24,7 +26,14 @@ void NetworkDenoiser::train(bool on) {
 
 at::Tensor NetworkDenoiser::NetworkOutput(const at::Tensor& x, const at::Tensor& time,
                                           const Conditioning& conditioning) const {
-  return network_->Forward(x.to(ActivationType(precision_)), time, conditioning.labels).to(at::kFloat);
+  const at::Tensor input = x.to(ActivationType(precision_));
+  // Convolutions that need not change their layout, and a kernel for what is between them. A copy, for the strides of
+  // images with one channel do not tell the two layouts apart.
+  if (c10::InferenceMode::is_enabled() && input.is_cpu() && input.scalar_type() == at::kFloat) {
+    const at::Tensor last = at::empty_like(input, input.options(), at::MemoryFormat::ChannelsLast).copy_(input);
+    return network_->Forward(last, time, conditioning.labels).contiguous();
+  }
+  return network_->Forward(input, time, conditioning.labels).to(at::kFloat);
 }
 
 void SetPrecision(Denoiser& denoiser, Precision precision) {

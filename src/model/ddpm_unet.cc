@@ -148,7 +148,7 @@ at::Tensor DdpmUNet::Forward(const at::Tensor& image, const at::Tensor& time, co
     }
     if (level.resample) x = level.resample->Forward(x);
   }
-  return conv_out_->Forward(SiluInto(norm_out_->Forward(x)));
+  return conv_out_->Forward(norm_out_->Forward(x, {.silu = true}));
 }
 
 }  // namespace lcsc

@@ -132,7 +132,7 @@ at::Tensor DhariwalUNet::Forward(const at::Tensor& image, const at::Tensor& time
       skips.pop_back();
     }
   }
-  return out_conv_->Forward(SiluInto(out_norm_->Forward(x)));
+  return out_conv_->Forward(out_norm_->Forward(x, {.silu = true}));
 }
 
 }  // namespace lcsc

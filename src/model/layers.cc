@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "group_norm_kernel.h"
 #include "lcsc/base/error.h"
 #include "lcsc/model/weight_budget.h"
 
@@ -33,6 +34,9 @@ at::Tensor DrawWeight(at::IntArrayRef shape, const WeightInit& init, const Fan& 
 at::Tensor DrawBias(std::int64_t size, const WeightInit& init, const Fan& fan) {
   return Draw({size}, init.mode, fan, init.bias_scale);
 }
+
+// [n, c] -> [n, c, 1, 1]
+at::Tensor PerChannel(const at::Tensor& rows) { return rows.unsqueeze(2).unsqueeze(3); }
 
 bool IsBox(const std::vector<double>& filter) { return filter.size() == 2 && filter[0] == filter[1]; }
 
@@ -96,11 +100,13 @@ Conv2d::Conv2d(const Conv2dOptions& options) : options_(options) {
 
 at::Tensor Conv2d::Resampled(const at::Tensor& x, std::int64_t padding) const {
   const bool up = options_.resample == Resample::kUp;
-  // Repeating pixels is what a box filter does, seven times as fast.
+  // Repeating pixels, or their average, is what a box filter does, several times as fast.
   if (up && (!resample_filter_.defined() || IsBox(options_.resample_filter))) {
     return at::upsample_nearest2d(x, {2 * x.size(2), 2 * x.size(3)}, 2.0, 2.0);
   }
-  if (!resample_filter_.defined()) return at::avg_pool2d(x, {2, 2});
+  if (!resample_filter_.defined() || (IsBox(options_.resample_filter) && padding == 0)) {
+    return at::avg_pool2d(x, {2, 2});
+  }
   const std::int64_t channels = x.size(1);
   const at::Tensor filter = resample_filter_.to(x.scalar_type()).expand({channels, 1, -1, -1});
   if (up) return at::conv_transpose2d(x, filter * 4, {}, 2, padding, 0, channels);
@@ -152,12 +158,30 @@ GroupNorm::GroupNorm(const GroupNormOptions& options)
   bias_ = register_parameter("bias", NewWeight({options.channels}, [&] { return at::zeros({options.channels}); }));
 }
 
-at::Tensor GroupNorm::Forward(const at::Tensor& x) const {
-  if (x.scalar_type() == at::kFloat) return at::group_norm(x, groups_, weight_, bias_, eps_);
-  return Rounded(x, [&](const at::Tensor& values) {
+at::Tensor GroupNorm::Forward(const at::Tensor& x, const AroundNorm& around) const {
+  if (FitsGroupNormKernel(x)) {
+    return GroupNormKernel({.x = x,
+                            .groups = groups_,
+                            .eps = eps_,
+                            .weight = weight_,
+                            .bias = bias_,
+                            .shift = around.shift,
+                            .gain = around.gain,
+                            .offset = around.offset,
+                            .silu = around.silu});
+  }
+  const at::Tensor shifted = around.shift.defined() ? x + PerChannel(around.shift) : x;
+  at::Tensor z = Rounded(shifted, [&](const at::Tensor& values) {
     const at::ScalarType type = values.scalar_type();
     return at::group_norm(values, groups_, weight_.to(type), bias_.to(type), eps_);
   });
+  if (around.gain.defined()) {
+    z = Rounded(z, [&](const at::Tensor& values) {
+      const at::ScalarType type = values.scalar_type();
+      return at::addcmul(PerChannel(around.offset).to(type), values, (PerChannel(around.gain) + 1).to(type));
+    });
+  }
+  return around.silu ? SiluInto(z) : z;
 }
 
 NoiseEmbedding::NoiseEmbedding(const NoiseEmbeddingOptions& options) : options_(options) {

@@ -186,7 +186,7 @@ at::Tensor SongUNet::Decode(std::vector<at::Tensor> skips, const at::Tensor& emb
     }
     if (level.aux_up) aux = level.aux_up->Forward(aux);
     if (level.aux_conv) {
-      const at::Tensor image = level.aux_conv->Forward(SiluInto(level.aux_norm->Forward(x)));
+      const at::Tensor image = level.aux_conv->Forward(level.aux_norm->Forward(x, {.silu = true}));
       aux = aux.defined() ? aux + image : image;
     }
   }

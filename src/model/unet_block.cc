@@ -48,20 +48,17 @@ UNetBlock::UNetBlock(const UNetBlockOptions& options) : options_(options) {
   }
 }
 
-at::Tensor UNetBlock::Modulated(at::Tensor hidden, const at::Tensor& emb) const {
-  const at::Tensor parameters = affine_->Forward(emb).unsqueeze(2).unsqueeze(3);
-  if (!options_.adaptive_scale) return norm1_->Forward(hidden.add_(parameters));
+at::Tensor UNetBlock::Modulated(const at::Tensor& hidden, const at::Tensor& emb) const {
+  const at::Tensor parameters = affine_->Forward(emb);
+  if (!options_.adaptive_scale) return norm1_->Forward(hidden, {.shift = parameters, .silu = true});
   const std::vector<at::Tensor> scale_shift = parameters.chunk(2, 1);
-  return Rounded(norm1_->Forward(hidden), [&](const at::Tensor& normed) {
-    const at::ScalarType type = normed.scalar_type();
-    return at::addcmul(scale_shift[1].to(type), normed, (scale_shift[0] + 1).to(type));
-  });
+  return norm1_->Forward(hidden, {.gain = scale_shift[0], .offset = scale_shift[1], .silu = true});
 }
 
 at::Tensor UNetBlock::Forward(const at::Tensor& x, const at::Tensor& emb) const {
   const double scale = options_.skip_scale;
-  at::Tensor hidden = conv0_->Forward(SiluInto(norm0_->Forward(x)));
-  hidden = SiluInto(Modulated(std::move(hidden), emb));
+  at::Tensor hidden = conv0_->Forward(norm0_->Forward(x, {.silu = true}));
+  hidden = Modulated(hidden, emb);
   if (is_training() && options_.dropout > 0) hidden = at::dropout(hidden, options_.dropout, /*train=*/true);
   hidden = conv1_->Forward(hidden, scale);
   hidden.add_(skip_ ? skip_->Forward(x) : x, scale);

@@ -1,6 +1,7 @@
 // Resampling convolutions against their definition, written out as loops in float64.
 #include "lcsc/model/layers.h"
 
+#include <c10/core/InferenceMode.h>
 #include <gtest/gtest.h>
 
 namespace lcsc {
@@ -108,6 +109,43 @@ TEST(NoiseEmbedding, HasSinesThenCosinesAtFrequenciesFromOneToATenThousandth) {
   const at::Tensor angles = at::tensor({0.7, 0.007, 0.00007}, at::kDouble);
   EXPECT_LT((embedding - at::cat({angles.sin(), angles.cos()})).abs().max().item<double>(), 1e-6);
 }
+
+class FusedGroupNorm : public testing::TestWithParam<std::vector<std::int64_t>> {};
+
+// Against the definition in float64, in every combination of what stands around it.
+TEST_P(FusedGroupNorm, ComputesTheDefinition) {
+  const std::vector<std::int64_t>& shape = GetParam();
+  const std::int64_t n = shape[0], channels = shape[1];
+  const c10::InferenceMode no_gradients;
+  at::manual_seed(5);
+  GroupNorm layer({.channels = channels, .eps = 1e-5});
+  for (at::Tensor& parameter : layer.parameters()) parameter.normal_();
+  const at::Tensor x = (at::randn(shape) * 3 + 2).contiguous(at::MemoryFormat::ChannelsLast);
+  for (int choice = 0; choice < 16; ++choice) {
+    AroundNorm around;
+    const std::int64_t rows = (choice & 8) != 0 ? 1 : n;  // one for all images, or one for each
+    if ((choice & 1) != 0) around.shift = at::randn({rows, channels});
+    if ((choice & 2) != 0) around.gain = at::randn({rows, channels}), around.offset = at::randn({rows, channels});
+    around.silu = (choice & 4) != 0;
+    const auto column = [](const at::Tensor& rows) { return rows.to(at::kDouble).unsqueeze(2).unsqueeze(3); };
+    at::Tensor z = x.to(at::kDouble).contiguous();
+    if (around.shift.defined()) z = z + column(around.shift);
+    z = at::group_norm(z, std::min<std::int64_t>(32, channels / 4), layer.named_parameters()["weight"].to(at::kDouble),
+                       layer.named_parameters()["bias"].to(at::kDouble), 1e-5);
+    if (around.gain.defined()) z = z * (column(around.gain) + 1) + column(around.offset);
+    if (around.silu) z = at::silu(z);
+    const at::Tensor found = layer.Forward(x, around);
+    ASSERT_EQ(found.sizes(), z.sizes());
+    EXPECT_LT((found - z).abs().max().item<double>(), 2e-5) << "choice " << choice;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Shapes, FusedGroupNorm,
+                         testing::Values(std::vector<std::int64_t>{250, 16, 8, 8},
+                                         std::vector<std::int64_t>{3, 4, 1, 1},
+                                         std::vector<std::int64_t>{2, 128, 32, 32},
+                                         std::vector<std::int64_t>{5, 36, 7, 3},
+                                         std::vector<std::int64_t>{1, 2048, 3, 3}));
 
 }  // namespace
 }  // namespace lcsc

@@ -1,6 +1,7 @@
 // Variants of the networks that no recorded fixture covers, against a second account of the published architectures in
 // PyTorch (network_twin.py): tensor names, shapes and what they compute.
 #include <ATen/core/grad_mode.h>
+#include <c10/core/InferenceMode.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -57,6 +58,19 @@ class NetworkVariant : public testing::TestWithParam<std::string> {
     return network_->label_dim() > 0 ? Conditioning(Read("class_labels")) : Conditioning();
   }
 
+  void ExpectAsRecorded(const at::Tensor& denoised) const {
+    const at::Tensor expected = Read("denoised");
+    // Where sigma is small, D is x and little else: each sample counts for itself, by what differs from x.
+    for (std::int64_t i = 0; i < expected.size(0); ++i) {
+      const double change = (expected[i] - Read("x")[i]).norm().item<double>();
+      const double scale = std::min(change, expected[i].norm().item<double>());
+      const double error = (denoised[i] - expected[i]).norm().item<double>() / scale;
+      std::printf("%s, sample %lld: relative L2 error %.2e\n", GetParam().c_str(), static_cast<long long>(i), error);
+      EXPECT_GT(change, 1e-3);
+      EXPECT_LT(error, 2e-5);
+    }
+  }
+
   const nlohmann::json variant_ = nlohmann::json::parse(Recorded().metadata().at(GetParam()));
   const std::shared_ptr<Denoiser> network_;
 };
@@ -70,16 +84,15 @@ TEST_P(NetworkVariant, HasThePublishedNamesAndShapes) {
 
 TEST_P(NetworkVariant, ComputesWhatASecondImplementationDoes) {
   const at::NoGradGuard no_grad;
-  const at::Tensor denoised = network_->Denoise(Read("x"), Read("sigma"), Labels()), expected = Read("denoised");
-  // Where sigma is small, D is x and little else: each sample counts for itself, by what differs from x.
-  for (std::int64_t i = 0; i < expected.size(0); ++i) {
-    const double change = (expected[i] - Read("x")[i]).norm().item<double>();
-    const double scale = std::min(change, expected[i].norm().item<double>());
-    const double error = (denoised[i] - expected[i]).norm().item<double>() / scale;
-    std::printf("%s, sample %lld: relative L2 error %.2e\n", GetParam().c_str(), static_cast<long long>(i), error);
-    EXPECT_GT(change, 1e-3);
-    EXPECT_LT(error, 2e-5);
-  }
+  ExpectAsRecorded(network_->Denoise(Read("x"), Read("sigma"), Labels()));
+}
+
+// With other kernels, and channels last.
+TEST_P(NetworkVariant, ComputesItInInferenceModeToo) {
+  const c10::InferenceMode no_gradients;
+  const at::Tensor denoised = network_->Denoise(Read("x"), Read("sigma"), Labels());
+  EXPECT_TRUE(denoised.is_contiguous());
+  ExpectAsRecorded(denoised);
 }
 
 TEST_P(NetworkVariant, PassesGradientsToAllItsParameters) {

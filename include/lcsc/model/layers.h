@@ -106,12 +106,20 @@ struct GroupNormOptions {
   std::int64_t groups = 0;  // 0: min(32, channels / 4)
 };
 
+// What a UNet does just before and behind a normalisation, each only if it is set.
+struct AroundNorm {
+  at::Tensor shift = {};              // [n or 1, channels], added first
+  at::Tensor gain = {}, offset = {};  // likewise, both or none: the normalised z becomes (1 + gain) z + offset
+  bool silu = false;                  // in the end
+};
+
 // Group normalisation; weight and bias [channels].
 // Throws ConfigError when the channels do not divide into the groups.
 class GroupNorm : public torch::nn::Module {
  public:
   explicit GroupNorm(const GroupNormOptions& options);
-  at::Tensor Forward(const at::Tensor& x) const;
+  // x: [n, channels, h, w]; returns the same shape, in memory of its own.
+  at::Tensor Forward(const at::Tensor& x, const AroundNorm& around = {}) const;
 
  private:
   std::int64_t groups_;

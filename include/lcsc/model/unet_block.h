@@ -45,7 +45,7 @@ class UNetBlock : public torch::nn::Module {
 
  private:
   // norm1 with what the embedding has to say.
-  at::Tensor Modulated(at::Tensor hidden, const at::Tensor& emb) const;
+  at::Tensor Modulated(const at::Tensor& hidden, const at::Tensor& emb) const;
 
   UNetBlockOptions options_;
   std::shared_ptr<GroupNorm> norm0_, norm1_;
