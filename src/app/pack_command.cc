@@ -3,6 +3,8 @@
 #include <optional>
 
 #include "app/command.h"
+#include "lcsc/base/error.h"
+#include "lcsc/base/log.h"
 #include "lcsc/base/progress.h"
 #include "lcsc/base/stop_signal.h"
 #include "lcsc/base/table.h"
@@ -58,9 +60,7 @@ class PackCommand : public Command {
       if (!base_model_.empty()) options_.base_model = base_model_;
       if (set.IsSet("lora_alpha")) options_.lora_alpha = lora_alpha_;
     });
-    options_.check_network = [](const nlohmann::json& network, const TensorFile& weights) {
-      LoadStateDict(*MakeDenoiser(network), weights.ReadAll(), weights.path().string());
-    };
+    options_.check_network = WarnOfMisfit;
     PackTeam team{.world_rank = world.world_rank, .world_size = world.world_size};
     if (world.world_size > 1) {
       team.agree = [&world](const auto& work) { AgreeOnSetUp(world, work); };
@@ -72,6 +72,15 @@ class PackCommand : public Command {
   }
 
  private:
+  // A trajectory of a network that is not known here can be merged, for whoever knows it, but not searched.
+  static void WarnOfMisfit(const nlohmann::json& network, const TensorFile& weights) {
+    try {
+      LoadStateDict(*MakeDenoiser(network), weights.ReadAll(), weights.path().string());
+    } catch (const Error& error) {
+      spdlog::warn("`lcsc merge` will be able to use this trajectory, `lcsc search` will not: {}", error.what());
+    }
+  }
+
   // Bytes per second.
   struct Rates {
     double packed = 0;            // shard files, everything included: reading the checkpoints, comparing, fsync

@@ -130,5 +130,11 @@ TEST_F(PackTest, TheKeyAndTheStepOfNestedFiles) {
               AllOf(HasSubstr("plain-9.pt"), HasSubstr("the top itself (2 tensors)")));
 }
 
+TEST_F(PackTest, ANetworkThatTheCheckpointsDoNotFitIsSaidBeforehand) {
+  const CommandResult packed = RunCommand(Lcsc(Command("unknown.traj")));
+  EXPECT_EQ(packed.exit_code, 0);
+  EXPECT_THAT(packed.err, HasSubstr("`lcsc search` will not: network JSON: \"model_type\" is \"toy\""));
+}
+
 }  // namespace
 }  // namespace lcsc

@@ -27,8 +27,8 @@ struct PackOptions {
   std::optional<std::filesystem::path> base_model;
   std::string base_model_key;  // the dict of tensors in a nested torch.save file
   std::optional<double> lora_alpha;
-  // Called by rank 0 before anything is written, with the network and a file of weights that must fit it: the first
-  // checkpoint, or the base model of LoRA checkpoints. Throws InputError where they do not fit.
+  // Called by rank 0 before anything is written, with the network and a file of weights that should fit it: the first
+  // checkpoint, or the base model of LoRA checkpoints. What it throws ends the packing.
   std::function<void(const nlohmann::json& network, const TensorFile& weights)> check_network;
 };
 
