@@ -71,7 +71,7 @@ TEST_F(MemoryBudgetTest, ATrajectoryThreeTimesTheBudgetIsSearchedWithinIt) {
 TEST_F(MemoryBudgetTest, ARankOfAGroupStreamsItsPart) {
   ASSERT_NO_FATAL_FAILURE(PackAtLeast(600 * kMebibyte));
   const Arguments pairs = {"--set", "run.group_size=2", "--set", "run.queue_depth=6"};
-  const Arguments budget = {"--memory-budget", std::to_string(250.0 / 1024)};
+  const Arguments budget = {"--memory-budget", std::to_string(310.0 / 1024)};
   const CommandResult within = RunCommand(MpiLcsc(3, Search("within", pairs + budget)));
   ASSERT_EQ(within.exit_code, 0) << within.err;
   const CommandResult without = RunCommand(MpiLcsc(3, Search("without", pairs)));
