@@ -28,6 +28,8 @@ class SearchCommand : public Command {
             &file_.run.trace);
     set.Add({"", "memory-budget", "GiB", "host memory of each rank; overrides run.memory_budget unless 0"},
             &memory_budget_, {0, 1e6});
+    set.Add({"", "max-hours", "h", "stop cleanly after this time; overrides run.max_hours unless 0"}, &max_hours_,
+            {0, 1e6});
     AddJsonFlag(set, &json_);
     file_.AddOptions(set);
   }
@@ -46,6 +48,7 @@ class SearchCommand : public Command {
           directory_->PublishConfig(set.ToIni());
           summary = RunSearch(*strategy_, pool, directory_.get(), file_.run, identity_);
           Print(summary);
+          directory_.reset();  // its lock too: what ends now may end abruptly
         });
     return summary.interrupted ? ExitCode::kInterrupted : ExitCode::kDone;
   }
@@ -54,6 +57,8 @@ class SearchCommand : public Command {
   void SetUp(const World& world, OptionSet& set) {
     if (!run_.empty()) file_.run.directory = run_;
     if (memory_budget_ > 0) file_.run.memory_budget = memory_budget_;
+    if (max_hours_ > 0) file_.run.max_hours = max_hours_;
+    if (file_.run.max_hours > 0) SetStopDeadline(file_.run.max_hours * 3600);
     for (const char* key : {"evaluation.trajectory", "run.directory"}) set.Require(key);
     for (const std::string& key : RequiredOptions(Objective(file_.evaluation.objective).metrics())) set.Require(key);
     if (world.world_rank != 0) return;
@@ -97,7 +102,7 @@ class SearchCommand : public Command {
   }
 
   std::string run_;
-  double memory_budget_ = 0;
+  double memory_budget_ = 0, max_hours_ = 0;
   bool json_ = false;
   ConfigFile file_;
   int function_evaluations_ = 0;

@@ -1,12 +1,16 @@
 #include "lcsc/base/stop_signal.h"
 
 #include <atomic>
+#include <chrono>
 #include <csignal>
 
 namespace lcsc {
 namespace {
 
+using Clock = std::chrono::steady_clock;
+
 std::atomic<int> g_stop_signal{0};
+Clock::time_point g_deadline = Clock::time_point::max();
 static_assert(std::atomic<int>::is_always_lock_free, "the signal handler needs a lock-free flag");
 
 extern "C" void OnStopSignal(int signal_number) {
@@ -26,7 +30,11 @@ void InstallStopSignals() {
   for (const int signal_number : {SIGTERM, SIGINT, SIGUSR1}) sigaction(signal_number, &action, nullptr);
 }
 
-bool StopRequested() { return g_stop_signal.load() != 0; }
+void SetStopDeadline(double seconds) {
+  g_deadline = Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
+}
+
+bool StopRequested() { return g_stop_signal.load() != 0 || Clock::now() >= g_deadline; }
 
 const char* StopSignalName() {
   switch (g_stop_signal.load()) {
@@ -37,7 +45,7 @@ const char* StopSignalName() {
     case SIGUSR1:
       return "SIGUSR1";
     default:
-      return "";
+      return Clock::now() >= g_deadline ? "the time limit" : "";
   }
 }
 

@@ -38,9 +38,18 @@ void AddRunOptions(OptionSet& set, RunOptions& options) {
                "is read from files is read once for up to queue_depth - 1 of them, 8 at most"),
           &options.queue_depth, {1, 64});
   set.Add(text("snapshot_interval_s", "s",
-               "longest time between two snapshots of the population; 0 is after every "
-               "outcome"),
+               "time between two snapshots of the population; every outcome is in the journal at once, so this only "
+               "bounds the journal. 0 is after every outcome"),
           &options.snapshot_interval_s, {0, 1e6});
+  set.Add(
+      text("max_hours", "h",
+           "time after which the search stops as if it had been asked to: what is in flight is given up, a snapshot "
+           "published, exit code 3. 0 is never"),
+      &options.max_hours, {0, 1e6});
+  set.Add(text("max_crashes", "times",
+               "how often a candidate may crash or hang its worker before it counts as failed and is passed over; 0 is "
+               "for ever"),
+          &options.max_crashes, {0, 1000});
 }
 
 }  // namespace lcsc

@@ -1,6 +1,7 @@
 #include "lcsc/service/search_run.h"
 
 #include <chrono>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "lcsc/base/log.h"
@@ -49,6 +50,7 @@ class Session {
     Resume();
     if (strategy_.Finished()) return Summary(earlier_utilisation_, /*stage_share=*/0);
     Publish(RunState::kRunning);
+    if (directory_ != nullptr) NoteCrashes();
     Progress progress({.title = "search",
                        .unit = "evaluations",
                        .total = strategy_.planned_evaluations(),
@@ -57,10 +59,9 @@ class Session {
       while (pool_.HasRoom()) {
         const auto candidate = strategy_.Ask();
         if (!candidate) break;
-        in_flight_[candidate->id] = *candidate;
-        pool_.Submit(*candidate);
+        Submit(*candidate);
       }
-      if (const auto result = pool_.Wait(kPollSeconds)) Record(*result);
+      RecordAll(kPollSeconds);
       if (SecondsSince(last_shown_) >= kPollSeconds) Show(progress);
     }
     Show(progress);
@@ -71,6 +72,7 @@ class Session {
 
  private:
   static constexpr double kPollSeconds = 0.1;
+  static constexpr std::int64_t kMostJournalBytes = 64 << 20;
 
   SearchSummary Summary(double utilisation, double stage_share) const {
     return {.interrupted = !strategy_.Finished(),
@@ -85,8 +87,9 @@ class Session {
 
   void Resume() {
     if (directory_ == nullptr) return;
-    auto snapshot = directory_->ReadSnapshot();
+    auto snapshot = directory_->Recover();
     if (!snapshot) return;
+    accusations_ = std::move(snapshot->accusations);
     earlier_seconds_ = snapshot->seconds;
     earlier_utilisation_ = snapshot->utilisation;
     for (const EvaluatedCandidate& member : snapshot->population) Count(member.candidate, member.outcome);
@@ -105,16 +108,58 @@ class Session {
     if (candidate.ema_rate) keep_best(best_ema_);
   }
 
+  // Evaluates the candidate, or gives it up when it has ended its worker too often.
+  void Submit(const Candidate& candidate) {
+    in_flight_[candidate.id] = candidate;
+    std::string reasons;
+    std::int64_t count = 0;
+    for (const Accusation& accusation : accusations_) {
+      if (accusation.candidate_id != candidate.id) continue;
+      ++count;
+      reasons += (reasons.empty() ? "" : "; ") + accusation.reason;
+    }
+    if (options_.max_crashes > 0 && count >= options_.max_crashes) {
+      Outcome given_up;
+      given_up.failure = fmt::format("its worker was lost {} times: {}", count, reasons);
+      Record({.candidate_id = candidate.id, .outcome = std::move(given_up)});
+      return;
+    }
+    if (directory_ != nullptr && candidate.seen) directory_->Append(candidate);
+    pool_.Submit(candidate);
+  }
+
+  // What has come, one outcome or several: all are on the disk before the next candidate is asked for.
+  void RecordAll(double timeout_s) {
+    for (auto result = pool_.Wait(timeout_s); result; result = pool_.Wait(0)) Record(*result);
+    if (directory_ == nullptr) return;
+    directory_->SyncJournal();
+    if (SecondsSince(last_publish_) >= options_.snapshot_interval_s ||
+        directory_->journal_bytes() > kMostJournalBytes) {
+      Publish(RunState::kRunning);
+    }
+  }
+
+  // What workers that crashed have left behind becomes part of the run.
+  void NoteCrashes() {
+    const std::vector<CrashReport> reports = directory_->ReadCrashReports();
+    for (const CrashReport& report : reports) {
+      if (report.accusation) accusations_.push_back(*report.accusation);
+    }
+    if (reports.empty()) return;
+    Publish(RunState::kRunning);
+    for (const CrashReport& report : reports) std::filesystem::remove(report.path);
+  }
+
   void Record(const EvaluationPool::Result& result) {
     strategy_.Tell(result.candidate_id, result.outcome);
     const auto candidate = in_flight_.find(result.candidate_id);
+    if (directory_ != nullptr) directory_->Append(EvaluatedCandidate{candidate->second, result.outcome});
     Count(candidate->second, result.outcome);
     if (!result.outcome.score) {
       spdlog::warn("candidate {} has no score: {}", result.candidate_id, result.outcome.failure);
     }
     if (directory_ != nullptr) directory_->AppendMetrics(MetricsLine(candidate->second, result, Seconds()));
     in_flight_.erase(candidate);
-    if (SecondsSince(last_publish_) >= options_.snapshot_interval_s) Publish(RunState::kRunning);
   }
 
   void Publish(RunState state) {
@@ -126,7 +171,8 @@ class Session {
                                  .seconds = Seconds(),
                                  .utilisation = pool_.Utilisation(),
                                  .population = std::move(searched.population),
-                                 .in_flight = std::move(searched.in_flight)});
+                                 .in_flight = std::move(searched.in_flight),
+                                 .accusations = accusations_});
     last_publish_ = Clock::now();
   }
 
@@ -152,6 +198,7 @@ class Session {
   std::int64_t evaluations_ = 0;
   std::optional<double> best_, best_ema_;
   std::map<std::int64_t, Candidate> in_flight_;
+  std::vector<Accusation> accusations_;
 };
 
 }  // namespace

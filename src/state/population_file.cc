@@ -1,8 +1,14 @@
 // population.h5: docs/population.md.
+#include <cerrno>
+#include <cmath>
+#include <cstring>
 #include <ctime>
+#include <fstream>
 #include <limits>
 #include <set>
 
+#include "lcsc/base/atomic_file.h"
+#include "lcsc/base/digest.h"
 #include "lcsc/base/error.h"
 #include "lcsc/io/tensor_table.h"
 #include "lcsc/state/run_directory.h"
@@ -12,14 +18,19 @@ namespace lcsc {
 namespace {
 
 constexpr const char* kKind = "lcsc population";
-// 2: with the order of a steady-state search. Generational ones are still written as 1, which says all of them.
-constexpr std::int64_t kVersion = 1, kVersionWithOrder = 2;
+// 2: the order of a steady-state search. 3: a digest behind the HDF5 file, the journal's number, accusations.
+constexpr std::int64_t kVersion = 3, kVersionWithDigest = 3;
+constexpr std::string_view kDigestMark = "lcsc digest ";
+constexpr std::size_t kDigestLineBytes = kDigestMark.size() + 33;  // 32 hexadecimal digits and a line feed
 constexpr std::int64_t kNumStages = 6;
 constexpr const char* kMetricNames = "metric_names";
 constexpr const char* kMetricValues = "metric_values";
 constexpr const char* kSeen = "seen";
 constexpr const char* kOrder = "order";
 constexpr const char* kInFlight = "in_flight";
+constexpr const char* kAccused = "accused";
+constexpr const char* kAccusations = "accusations";
+constexpr const char* kJournal = "journal";
 constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
 
 const Candidate& ProposalOf(const EvaluatedCandidate& member) { return member.candidate; }
@@ -137,6 +148,10 @@ std::vector<EvaluatedCandidate> ReadCandidates(const Hdf5Group& group) {
   for (std::size_t i = 0; i < population.size(); ++i) {
     population[i].candidate = std::move(candidates[i]);
     Outcome& outcome = population[i].outcome;
+    if (std::isinf(scores[i])) {
+      throw InputError("{}: candidates/score: expected a finite number or NaN, found {}; the file is damaged",
+                       group.path().string(), scores[i]);
+    }
     if (scores[i] == scores[i]) outcome.score = scores[i];
     outcome.failure = failures[i];
     const double* s = &seconds[i * kNumStages];
@@ -169,11 +184,6 @@ void WriteCandidates(Hdf5Group group, const std::vector<EvaluatedCandidate>& pop
   WriteMetrics(group, population);
 }
 
-// Whether a reader must know of orders to go on with this population.
-bool HasOrder(const PopulationSnapshot& snapshot) {
-  return !snapshot.in_flight.empty() || (!snapshot.population.empty() && snapshot.population[0].order);
-}
-
 RunState StateFromName(const std::string& name) {
   for (const RunState state : {RunState::kRunning, RunState::kInterrupted, RunState::kDone}) {
     if (name == RunStateName(state)) return state;
@@ -181,12 +191,50 @@ RunState StateFromName(const std::string& name) {
   throw InputError("unknown run state '{}'", name);
 }
 
+void WriteAccusations(Hdf5Group& root, const std::vector<Accusation>& accusations) {
+  std::vector<std::int64_t> ids;
+  std::vector<std::string> reasons;
+  for (const Accusation& accusation : accusations) {
+    ids.push_back(accusation.candidate_id);
+    reasons.push_back(accusation.reason);
+  }
+  root.Write<std::int64_t>(kAccused, ids);
+  root.WriteTexts(kAccusations, reasons);
+}
+
+std::vector<Accusation> ReadAccusations(const Hdf5Group& root) {
+  if (!root.Contains(kAccused)) return {};
+  const auto reasons = root.ReadTexts(kAccusations);
+  const auto ids = ReadColumn<std::int64_t>(root, kAccused, {static_cast<std::int64_t>(reasons.size())});
+  std::vector<Accusation> accusations;
+  for (std::size_t i = 0; i < ids.size(); ++i) accusations.push_back({ids[i], reasons[i]});
+  return accusations;
+}
+
+// Whether the file ends in the digest of what stands before it. Throws InputError when it ends in another.
+bool HasRightDigest(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) throw InputError("cannot read {}: {}", path.string(), std::strerror(errno));
+  std::string content(std::filesystem::file_size(path), '\0');
+  file.read(content.data(), static_cast<std::streamsize>(content.size()));
+  content.resize(static_cast<std::size_t>(file.gcount()));
+  if (content.size() < kDigestLineBytes) return false;
+  const std::string_view body = std::string_view(content).substr(0, content.size() - kDigestLineBytes);
+  const std::string_view line = std::string_view(content).substr(body.size());
+  if (!line.starts_with(kDigestMark)) return false;
+  const std::string found = DigestOf(body);
+  if (line.substr(kDigestMark.size(), found.size()) == found) return true;
+  throw InputError("{}: expected the digest {}, found {}; the file is damaged", path.string(),
+                   line.substr(kDigestMark.size(), found.size()), found);
+}
+
 }  // namespace
 
-void RunDirectory::PublishSnapshot(const PopulationSnapshot& snapshot) const {
-  PublishHdf5(population_path(), [&](Hdf5Group& root) {
+void PublishPopulation(const std::filesystem::path& path, const PopulationSnapshot& snapshot) {
+  const std::string image = Hdf5Image(path, [&](Hdf5Group& root) {
     root.WriteTextAttribute("kind", kKind);
-    root.WriteIntegerAttribute("version", HasOrder(snapshot) ? kVersionWithOrder : kVersion);
+    root.WriteIntegerAttribute("version", kVersion);
+    root.WriteIntegerAttribute(kJournal, snapshot.journal);
     root.WriteTextAttribute("state", RunStateName(snapshot.state));
     root.WriteIntegerAttribute("planned_evaluations", snapshot.planned_evaluations);
     root.WriteIntegerAttribute("updated", static_cast<std::int64_t>(std::time(nullptr)));
@@ -200,38 +248,45 @@ void RunDirectory::PublishSnapshot(const PopulationSnapshot& snapshot) const {
     root.WriteTexts("identity_keys", keys);
     root.WriteTexts("identity_values", values);
     if (!snapshot.population.empty()) WriteCandidates(root.CreateGroup("candidates"), snapshot.population);
+    if (!snapshot.accusations.empty()) WriteAccusations(root, snapshot.accusations);
     if (snapshot.in_flight.empty()) return;
     Hdf5Group in_flight = root.CreateGroup(kInFlight);
     WriteProposals(in_flight, snapshot.in_flight);
   });
+  PublishText(path, fmt::format("{}{}{}\n", image, kDigestMark, DigestOf(image)));
 }
 
-std::optional<PopulationSnapshot> RunDirectory::ReadSnapshot() const {
-  if (!std::filesystem::exists(population_path())) return std::nullopt;
-  const Hdf5Group root = Hdf5Group::OpenFile(population_path());
+PopulationSnapshot ReadPopulation(const std::filesystem::path& path) {
+  const bool has_digest = HasRightDigest(path);
+  const Hdf5Group root = Hdf5Group::OpenFile(path);
   const std::string kind = root.ReadTextAttribute("kind");
   if (kind != kKind) {
-    throw InputError("{}: expected a file of kind '{}', found '{}'", population_path().string(), kKind, kind);
+    throw InputError("{}: expected a file of kind '{}', found '{}'", path.string(), kKind, kind);
   }
   const std::int64_t version = root.ReadIntegerAttribute("version");
-  if (version != kVersion && version != kVersionWithOrder) {
-    throw InputError("{}: expected version {} or {}, found {}; use the lcsc that wrote it", population_path().string(),
-                     kVersion, kVersionWithOrder, version);
+  if (version < 1 || version > kVersion) {
+    throw NewerVersionError("{}: expected version 1 to {}, found {}; use the lcsc that wrote it", path.string(),
+                            kVersion, version);
+  }
+  if (version >= kVersionWithDigest && !has_digest) {
+    throw InputError("{}: expected a digest at its end, found none; the file was cut off", path.string());
   }
   PopulationSnapshot snapshot;
   snapshot.state = StateFromName(root.ReadTextAttribute("state"));
   snapshot.planned_evaluations = root.ReadIntegerAttribute("planned_evaluations");
   snapshot.updated_s = root.ReadIntegerAttribute("updated");
+  if (version >= kVersionWithDigest) snapshot.journal = root.ReadIntegerAttribute(kJournal);
   const auto times = ReadColumn<double>(root, "seconds_utilisation", {2});
   snapshot.seconds = times[0];
   snapshot.utilisation = times[1];
   const auto keys = root.ReadTexts("identity_keys"), values = root.ReadTexts("identity_values");
   if (keys.size() != values.size()) {
-    throw InputError("{}: {} identity keys and {} values; the file is damaged", population_path().string(), keys.size(),
+    throw InputError("{}: {} identity keys and {} values; the file is damaged", path.string(), keys.size(),
                      values.size());
   }
   for (std::size_t i = 0; i < keys.size(); ++i) snapshot.identity[keys[i]] = values[i];
   if (root.Contains("candidates")) snapshot.population = ReadCandidates(root.OpenGroup("candidates"));
+  snapshot.accusations = ReadAccusations(root);
   if (root.Contains(kInFlight)) snapshot.in_flight = ReadProposals(root.OpenGroup(kInFlight));
   return snapshot;
 }

@@ -125,7 +125,7 @@ Hdf5Group Hdf5Group::CreateFile(const fs::path& path) {
   return {std::move(file), std::move(root)};
 }
 
-void PublishHdf5(const fs::path& path, const std::function<void(Hdf5Group&)>& fill) {
+std::string Hdf5Image(const fs::path& path, const std::function<void(Hdf5Group&)>& fill) {
   PrepareLibrary();
   auto file = std::make_shared<Hdf5File>(Hdf5File{.path = path, .writing = true});
   const Hdf5Handle access(LCSC_HDF5_CHECK(H5Pcreate(H5P_FILE_ACCESS), *file));
@@ -138,7 +138,11 @@ void PublishHdf5(const fs::path& path, const std::function<void(Hdf5Group&)>& fi
   const ssize_t bytes = LCSC_HDF5_CHECK(H5Fget_file_image(file->handle.get(), nullptr, 0), *file);
   std::string image(static_cast<std::size_t>(bytes), '\0');
   LCSC_HDF5_CHECK(H5Fget_file_image(file->handle.get(), image.data(), image.size()), *file);
-  PublishText(path, image);
+  return image;
+}
+
+void PublishHdf5(const fs::path& path, const std::function<void(Hdf5Group&)>& fill) {
+  PublishText(path, Hdf5Image(path, fill));
 }
 
 Hdf5Group Hdf5Group::OpenGroup(const std::string& name) const {

@@ -8,7 +8,9 @@ namespace lcsc {
 void InstallStopSignals();
 // True once a stop was asked for. Safe from any thread.
 bool StopRequested();
-// Name of the signal that asked ("SIGTERM"), or "" while none did.
+// A stop is asked for when so many seconds have passed from now. Call before other threads start.
+void SetStopDeadline(double seconds);
+// Name of the signal that asked ("SIGTERM"), or "the time limit", or "" while none did.
 const char* StopSignalName();
 // Sets or clears the flag by hand; for tests and for stops that come as a message.
 void SetStopRequested(bool requested);

@@ -18,7 +18,9 @@ struct RunOptions {
   std::string collective = "auto";
   std::string merge = "cpu";
   std::string trace;  // a file, or "" for none; asked for each time, so no key of the config file
-  double snapshot_interval_s = 10;
+  double snapshot_interval_s = 60;
+  double max_hours = 0;
+  std::int64_t max_crashes = 2;
 };
 
 void AddRunOptions(OptionSet& set, RunOptions& options);

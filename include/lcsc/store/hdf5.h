@@ -123,7 +123,7 @@ class Hdf5Group {
   void Flush();
 
  private:
-  friend void PublishHdf5(const std::filesystem::path& path, const std::function<void(Hdf5Group&)>& fill);
+  friend std::string Hdf5Image(const std::filesystem::path& path, const std::function<void(Hdf5Group&)>& fill);
   Hdf5Group(std::shared_ptr<Hdf5File> file, Hdf5Handle group) : file_(std::move(file)), group_(std::move(group)) {}
   Hdf5Handle OpenDataset(const std::string& name) const;
   Hdf5Handle OpenAttribute(const std::string& name) const;
@@ -137,6 +137,9 @@ class Hdf5Group {
   std::shared_ptr<Hdf5File> file_;
   Hdf5Handle group_;
 };
+
+// The bytes of a small file that `fill` writes, in memory; `path` is where they will stand, for messages.
+std::string Hdf5Image(const std::filesystem::path& path, const std::function<void(Hdf5Group&)>& fill);
 
 // Publishes a small file atomically (base/atomic_file.h): `fill` writes it in memory, so that a full disk can never
 // leave HDF5 with a half-written file.
