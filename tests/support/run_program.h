@@ -81,6 +81,7 @@ class RunningCommand {
     return true;
   }
 
+  pid_t pid() const { return pid_; }
   void Signal(int number) const { ::kill(pid_, number); }
 
   // The program and everything that it started, at once.
