@@ -32,7 +32,7 @@ TYPES = {
     torch.int32: "I32", torch.int16: "I16", torch.int8: "I8", torch.uint8: "U8", torch.bool: "BOOL",
 }
 # Preconditionings that lcsc knows; their arguments are the network's JSON.
-PRECONDS = ["VPPrecond", "VEPrecond", "EDMPrecond", "ConsistencyPrecond"]
+PRECONDS = ["VPPrecond", "VEPrecond", "EDMPrecond", "ConsistencyPrecond", "ECMPrecond"]
 # The first bytes of torch.save files before PyTorch 1.6.
 LEGACY_MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 

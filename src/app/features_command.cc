@@ -22,7 +22,8 @@ class FeaturesCommand : public Command {
 
   void AddOptions(OptionSet& set) override {
     set.AddChoice({"", "extractor", "", "kind of the extractor; auto: by its file's content"}, &extraction_.kind,
-                  {"auto", "inception", "digits", "torchscript"});
+                  {"auto", "inception", "digits", "torchscript"},
+                  "the extractor's file is given by --extractor-weights");
     set.Add({"", "extractor_weights", "path", "the extractor: .safetensors, a torch.save file, a TorchScript archive"},
             &weights_);
     AddExtractorOptions(set, "", extraction_);

@@ -3,7 +3,9 @@
 #include "app/command.h"
 #include "app/identity.h"
 #include "app/report.h"
+#include "lcsc/base/log.h"
 #include "lcsc/base/stop_signal.h"
+#include "lcsc/comm/gather.h"
 #include "lcsc/model/registry.h"
 #include "lcsc/search/evolution.h"
 #include "lcsc/service/candidate_evaluator.h"
@@ -37,6 +39,10 @@ class SearchCommand : public Command {
   ExitCode Run(const World& world, OptionSet& set) override {
     InstallStopSignals();
     AgreeOnSetUp(world, [&] { SetUp(world, set); });
+    if (IsFinished(world)) {
+      if (world.world_rank == 0) PrintFinished();
+      return ExitCode::kDone;
+    }
     file_.run.group_size = ResolveGroupSize(world, file_.run, file_.evaluation.trajectory);
     SearchSummary summary;
     RunEvaluationService(
@@ -71,9 +77,26 @@ class SearchCommand : public Command {
     identity_ = SearchIdentity(set, file_.evaluation, trajectory);
     strategy_ = std::make_unique<Evolution>(file_.search, trajectory.steps);
     directory_ = std::make_unique<RunDirectory>(RunDirectory::Create(file_.run.directory));
-    if (const auto snapshot = directory_->ReadSnapshot()) {
-      CheckSameIdentity(snapshot->identity, identity_, directory_->folder());
-    }
+    snapshot_ = directory_->ReadSnapshot();
+    if (snapshot_) CheckSameIdentity(snapshot_->identity, identity_, directory_->folder());
+  }
+
+  std::int64_t NumDone() const { return snapshot_ ? static_cast<std::int64_t>(snapshot_->population.size()) : 0; }
+
+  // Whether nothing is left to evaluate, as rank 0 knows. Collective.
+  bool IsFinished(const World& world) const {
+    const bool finished = world.world_rank == 0 && NumDone() >= strategy_->planned_evaluations();
+    return GatherTexts(world, finished ? "finished" : "").front() == "finished";
+  }
+
+  void PrintFinished() {
+    spdlog::info(
+        "{}: already finished: nothing to do; {} evaluations are done, {} are planned; raise search.epochs to go on",
+        directory_->folder().string(), NumDone(), strategy_->planned_evaluations());
+    Print({.evaluations = NumDone(),
+           .seconds = snapshot_->seconds,
+           .utilisation = snapshot_->utilisation,
+           .population = std::move(snapshot_->population)});
   }
 
   void Print(const SearchSummary& summary) const {
@@ -109,6 +132,7 @@ class SearchCommand : public Command {
   RunIdentity identity_;
   std::unique_ptr<Strategy> strategy_;
   std::unique_ptr<RunDirectory> directory_;
+  std::optional<PopulationSnapshot> snapshot_;  // as this session found it
 };
 
 }  // namespace

@@ -84,13 +84,15 @@ void OptionSet::AddPositional(OptionText text, std::string* target) {
   options_.back().is_positional = true;
 }
 
-void OptionSet::AddChoice(OptionText text, std::string* target, std::vector<std::string> allowed) {
+void OptionSet::AddChoice(OptionText text, std::string* target, std::vector<std::string> allowed,
+                          const std::string& advice) {
   Option option{.text = std::move(text), .range = fmt::format("one of {}", fmt::join(allowed, ", "))};
   option.assign = [=, range = option.range](const std::string& value) {
     const auto word = std::ranges::find_if(
         allowed, [&](const std::string& candidate) { return boost::algorithm::iequals(candidate, value); });
     if (word == allowed.end()) {
-      throw ConfigError("expected {}, found '{}'{}", range, value, Suggestion(value, allowed));
+      throw ConfigError("expected {}, found '{}'{}{}", range, value, Suggestion(value, allowed),
+                        advice.empty() ? "" : "; " + advice);
     }
     *target = *word;
   };

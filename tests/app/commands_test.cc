@@ -13,7 +13,9 @@
 namespace lcsc {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using Json = nlohmann::json;
 
 constexpr const char* kDigits = LCSC_SOURCE_DIR "/configs/data/digits.csv.gz";
@@ -101,6 +103,33 @@ TEST_F(CommandsTest, StatusAgreesWithTheSearch) {
 TEST_F(CommandsTest, TheConfigOfARunRepeatsTheSearch) {
   const Json again = JsonOf({"search", "--config", Path("run/config.ini"), "--run", Path("again"), "--json"});
   EXPECT_EQ(again["best_score"], (*search_)["best_score"]);
+}
+
+TEST_F(CommandsTest, SearchingAgainSearchesNothing) {
+  const std::string population = ReadBytes(Path("run/population.h5"));
+  const auto again = [](const Arguments& more) {
+    return Arguments{"search", "--config", Path("search.ini"), "--run", Path("run")} + more;
+  };
+  const Json result = JsonOf(again({"--json"}));
+  for (const auto& [key, value] : search_->items()) {
+    const bool is_time = key == "seconds" || key == "stage_share" || key == "utilisation";
+    if (is_time) continue;
+    EXPECT_EQ(result[key], value) << key;
+  }
+  for (const Arguments& command : {Lcsc(again({})), MpiLcsc(2, again({})), Lcsc(again({"--set", "search.epochs=1"}))}) {
+    const CommandResult done = RunCommand(command);
+    EXPECT_EQ(done.exit_code, 0) << done.err;
+    EXPECT_THAT(done.err, AllOf(HasSubstr("already finished: nothing to do"), Not(HasSubstr("resuming"))));
+    EXPECT_THAT(done.out, HasSubstr("best EMA"));
+  }
+  EXPECT_EQ(ReadBytes(Path("run/population.h5")), population);
+}
+
+TEST_F(CommandsTest, TheLauncherRefusesWhatItDoesNotKnow) {
+  ::setenv("LCSC", LCSC_BINARY, /*overwrite=*/1);
+  const CommandResult typo = RunCommand({LCSC_SOURCE_DIR "/launch/run", "--worker", "2", "status", Path("run")});
+  EXPECT_EQ(typo.exit_code, 2);
+  EXPECT_THAT(typo.err, AllOf(HasSubstr("'--worker'"), HasSubstr("--workers N")));
 }
 
 TEST_F(CommandsTest, InspectKnowsEveryFile) {

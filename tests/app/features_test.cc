@@ -157,7 +157,7 @@ TEST_F(FeaturesTest, RefusesWeightsOfAnotherKind) {
   ExpectRefused(with("inception"), {Path("other.safetensors"), "Conv2d_1a_3x3"});
   ExpectRefused(with("digits"), {Path("other.safetensors"), "network JSON"});
   ExpectRefused(with("torchscript"), {Path("other.safetensors"), "TorchScript"});
-  ExpectRefused(with("clip"), {"extractor", "clip", "inception"});
+  ExpectRefused(with("clip"), {"extractor", "clip", "inception", "--extractor-weights"});
   ExpectRefused(Command(Path("32.npz"), {"--protocol", "tf2"}), {"--protocol", "tf2", "pytorch-fid"});
 }
 

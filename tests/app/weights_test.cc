@@ -144,6 +144,8 @@ class EDMPrecond(Network):
     init_args = property(lambda self: list(self._init_args))
     init_kwargs = property(lambda self: dict(self._init_kwargs))
 Network.__name__ = 'EDMPrecond'
+class ECMPrecond(EDMPrecond):
+    pass
 )";
 
 TEST_F(WeightsTest, APickledModuleIsConvertedWhereItsCodeRuns) {
@@ -172,6 +174,22 @@ TEST_F(WeightsTest, APickledModuleIsConvertedWhereItsCodeRuns) {
   EXPECT_TRUE(at::equal(tensors.at("weight"), at::arange(6, at::kFloat).reshape({2, 3}).t()));
   EXPECT_TRUE(at::equal(tensors.at("brain"), at::full({2}, 1.5, at::kBFloat16)));
   EXPECT_EQ(tensors.at("count").item<std::int64_t>(), 3);
+}
+
+TEST_F(WeightsTest, APickledModuleOfEctKeepsItsNetworkToo) {
+  WriteBytes(Path("fake_code.py"), kFakeCode);
+  const std::string pickle = Path("network-snapshot-000300.pkl");
+  ::setenv("PYTHONPATH", folder_.path().c_str(), /*overwrite=*/1);
+  Must({kPython, "-c",
+        "import pickle, sys, fake_code\n"
+        "network = fake_code.ECMPrecond(img_resolution=16, img_channels=3, model_type='SongUNet')\n"
+        "pickle.dump({'ema': network}, open(sys.argv[1], 'wb'))",
+        pickle});
+  Must({kPython, kConvert, "--key", "ema", "--output", Path("out"), pickle});
+  ::unsetenv("PYTHONPATH");
+  const Json description = JsonOf({"inspect", Path("out/network-snapshot-000300.safetensors"), "--json"});
+  EXPECT_EQ(description["network"], Json::parse(R"({"precond": "ECMPrecond", "img_resolution": 16, "img_channels": 3,
+                                                    "model_type": "SongUNet"})"));
 }
 
 }  // namespace

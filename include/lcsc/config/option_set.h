@@ -34,8 +34,10 @@ class OptionSet {
   void Add(OptionText text, std::int64_t* target, Bounds<std::int64_t> bounds = {});
   void Add(OptionText text, double* target, Bounds<double> bounds = {});
   void Add(OptionText text, std::string* target);
-  // One of `allowed`, in upper or lower case; the target gets the word as it stands there.
-  void AddChoice(OptionText text, std::string* target, std::vector<std::string> allowed);
+  // One of `allowed`, in upper or lower case; the target gets the word as it stands there. advice: said to whoever gave
+  // another word.
+  void AddChoice(OptionText text, std::string* target, std::vector<std::string> allowed,
+                 const std::string& advice = "");
   // A list of numbers, separated by commas; may be empty.
   void Add(OptionText text, std::vector<double>* target, Bounds<double> bounds = {});
   // A list of words, separated by commas, or given several times.
