@@ -3,7 +3,7 @@
 
     tests/fuzz/make_corpus.py        # writes tests/fuzz/corpus/TARGET/NAME, beside what fuzzing has found
 
-Needs NumPy. The files named found-* come from fuzzing and are not written here.
+Needs NumPy. The seeds of journal, population and trajectory were written by lcsc itself and are not made here. The files named found-* come from fuzzing and are not written here.
 """
 import gzip
 import io
