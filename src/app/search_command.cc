@@ -40,9 +40,10 @@ class SearchCommand : public Command {
     InstallStopSignals();
     AgreeOnSetUp(world, [&] { SetUp(world, set); });
     if (IsFinished(world)) {
-      if (world.world_rank == 0) PrintFinished();
+      if (world.world_rank == 0) Finish();
       return ExitCode::kDone;
     }
+    snapshot_.reset();
     file_.run.group_size = ResolveGroupSize(world, file_.run, file_.evaluation.trajectory);
     SearchSummary summary;
     RunEvaluationService(
@@ -89,7 +90,16 @@ class SearchCommand : public Command {
     return GatherTexts(world, finished ? "finished" : "").front() == "finished";
   }
 
-  void PrintFinished() {
+  // A kill in the last moment, or fewer epochs than before, leave a run that has ended and does not say so.
+  void MarkDone() {
+    snapshot_ = directory_->Recover();
+    snapshot_->state = RunState::kDone;
+    snapshot_->planned_evaluations = NumDone();
+    directory_->PublishSnapshot(*snapshot_);
+  }
+
+  void Finish() {
+    if (snapshot_->state != RunState::kDone) MarkDone();
     spdlog::info(
         "{}: already finished: nothing to do; {} evaluations are done, {} are planned; raise search.epochs to go on",
         directory_->folder().string(), NumDone(), strategy_->planned_evaluations());

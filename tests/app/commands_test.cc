@@ -5,6 +5,7 @@
 #include "lcsc/io/image_set.h"
 #include "lcsc/io/npz.h"
 #include "lcsc/search/coefficients.h"
+#include "lcsc/state/run_directory.h"
 #include "service/tiny_models.h"
 
 #include <gmock/gmock.h>
@@ -123,6 +124,22 @@ TEST_F(CommandsTest, SearchingAgainSearchesNothing) {
     EXPECT_THAT(done.out, HasSubstr("best EMA"));
   }
   EXPECT_EQ(ReadBytes(Path("run/population.h5")), population);
+}
+
+TEST_F(CommandsTest, ASearchThatWasKilledAtItsVeryEndIsDone) {
+  std::filesystem::copy(Path("run"), Path("killed"));
+  {
+    RunDirectory directory = RunDirectory::Create(Path("killed"));
+    PopulationSnapshot snapshot = *directory.ReadSnapshot();
+    snapshot.state = RunState::kRunning;
+    directory.PublishSnapshot(snapshot);
+  }
+  EXPECT_EQ(JsonOf({"status", Path("killed"), "--json"})["state"], "running");
+  const Json result = JsonOf({"search", "--config", Path("search.ini"), "--run", Path("killed"), "--json"});
+  EXPECT_EQ(result["best_score"], (*search_)["best_score"]);
+  const Json status = JsonOf({"status", Path("killed"), "--json"});
+  EXPECT_EQ(status["state"], "done");
+  EXPECT_EQ(status["evaluations"], status["planned_evaluations"]);
 }
 
 TEST_F(CommandsTest, TheLauncherRefusesWhatItDoesNotKnow) {
