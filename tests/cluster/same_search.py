@@ -11,4 +11,4 @@ for one, other in zip(found["candidates"], expected):
     for key in ("id", "parents", "coefficients"):
         assert one[key] == other[key], f"{sys.argv[1]}: candidate {one['id']}: {key}: {one[key]}, expected {other[key]}"
     assert abs(one["score"] - other["score"]) <= 1e-6 * other["score"], f"{sys.argv[1]}: candidate {one['id']}: score"
-print(f"{sys.argv[1]}: {len(expected)} candidates, the same as undisturbed")
+print(f"{sys.argv[1]}: {len(expected)} candidates, the same as in {sys.argv[2]}")

@@ -1,42 +1,10 @@
 # A real Slurm on this machine, without systemd: munged, slurmctld, and a slurmd for each node in namespaces of its own,
-# joined by a bridge. Sourced by a test, which runs as root.
-#   slurm_cluster_isolate SCRATCH SCRIPT [ARG ...]  runs the script again in namespaces of its own, with a memory file
-#                              system on SCRATCH that nobody else sees; returns when that is done. Exits with 77 and a
-#                              reason where this machine does not permit it.
-#   slurm_cluster_start COUNT  nodes n1 to nCOUNT, four CPUs each; `ctl`, the controller, is the test's own namespace.
+# joined by a bridge. Sourced by a test, behind isolation.sh.
+#   slurm_cluster_start SCRATCH COUNT  nodes n1 to nCOUNT, four CPUs each; the test itself, which is isolated on SCRATCH
+#                              (isolation.sh), becomes their controller `ctl`.
 #   slurm_cluster_cut NODE     pulls its cable and kills everything on it.
 #   slurm_cluster_logs         prints the end of every daemon's log.
-# All of it is gone when the script's process has ended, in whatever way: processes, networks, mounts, files.
 # shellcheck shell=bash
-
-# In CI a package that is missing is a failure; what the machine forbids is a skip there too.
-slurm_cluster_require() {
-  local command missing=()
-  for command in "$@"; do command -v "$command" >/dev/null || missing+=("$command"); done
-  [ ${#missing[@]} -gt 0 ] || return 0
-  echo "not found: ${missing[*]}; launch/install installs them"
-  [ "${CI:-}" = true ] && exit 1
-  exit 77
-}
-
-slurm_cluster_isolate() {
-  local scratch=$1
-  shift
-  if [ "${SLURM_CLUSTER_ISOLATED:-}" = "$scratch" ]; then
-    trap 'exit 143' TERM INT
-    mount -t tmpfs -o size=1G none "$scratch"
-    return
-  fi
-  slurm_cluster_require slurmctld slurmd munged sbatch unshare ip mpirun
-  local isolation=(unshare --mount --net --uts --ipc --pid --fork --kill-child --mount-proc --)
-  # shellcheck disable=SC2016
-  if ! "${isolation[@]}" bash -c 'mount -t tmpfs none "$1" && ip link add br0 type bridge &&
-      ip link add v1 type veth peer name v2' -- "$scratch" 2>"$scratch.refused"; then
-    echo "skipped: namespaces, mounts and a network bridge need root and a kernel that permits them: $(cat "$scratch.refused")"
-    exit 77
-  fi
-  SLURM_CLUSTER_ISOLATED=$scratch exec "${isolation[@]}" "$@"
-}
 
 slurm_cluster_config() {
   local base=$1 nodes=$2
@@ -126,8 +94,8 @@ slurm_cluster_node() {
 }
 
 slurm_cluster_start() {
-  local nodes=$1 i
-  slurm_cluster_base=$SLURM_CLUSTER_ISOLATED/slurm
+  local nodes=$2 i
+  slurm_cluster_base=$1/slurm
   slurm_cluster_files "$slurm_cluster_base" "$nodes"
   export SLURM_CONF=$slurm_cluster_base/etc/slurm.conf
   # Open MPI names its folders after the host and the process, and those names are not unique on the machine.

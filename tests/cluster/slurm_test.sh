@@ -10,9 +10,12 @@ root=$(cd "$here/../.." && pwd)
 scratch=$1
 export LCSC=$2 LCSC_ROOT=$root
 make_tiny_project=$3
+# shellcheck source=tests/cluster/isolation.sh
+. "$here/isolation.sh"
 # shellcheck source=tests/cluster/slurm_cluster.sh
 . "$here/slurm_cluster.sh"
-slurm_cluster_isolate "$scratch" "$0" "$@"
+require_commands slurmctld slurmd munged sbatch ip mpirun python3
+isolate "$scratch" "$0" "$@"
 trap '[ $? -eq 0 ] || { echo "FAILED in: ${test_case:-set-up}"; squeue --states=all || true; cat "$scratch"/*.log || true; slurm_cluster_logs; }' EXIT
 
 fail() { echo "expected $*" >&2; exit 1; }
@@ -169,7 +172,7 @@ begin "a tiny project and a cluster of three nodes"
 mkdir "$scratch/project"
 "$make_tiny_project" "$scratch/project"
 "$LCSC" pack --checkpoints "$scratch/project/models/step-*.safetensors" --output "$scratch/project/tiny.traj" >/dev/null 2>&1
-slurm_cluster_start 3
+slurm_cluster_start "$scratch" 3
 most_epochs=1
 
 begin "a bad config ends the job"
