@@ -32,7 +32,7 @@ install_tool() {
 
 # The files of the C library that every machine has.
 install_libc() {
-  mapfile -t libraries < <(ldd "$lcsc" | grep -oE '/[^ ]*/lib(c|m|dl|rt|pthread|resolv)\.so\.[0-9]+')
+  mapfile -t libraries < <(ldd "$lcsc" | grep -oE '/[^ ]*/lib(c|m|mvec|dl|rt|pthread|resolv)\.so\.[0-9]+')
   install "${libraries[@]}"
 }
 

@@ -6,7 +6,7 @@ import sys
 found, whole = (json.load(open(path)) for path in sys.argv[1:3])
 expected = whole["candidates"][: len(found["candidates"])]
 assert found["state"] == "done", f"{sys.argv[1]}: {found['state']}"
-assert found["evaluations"] == found["planned_evaluations"] == len(expected) > 20, f"{sys.argv[1]}: {len(expected)}"
+assert found["evaluations"] == found["planned_evaluations"] == len(expected) > 3, f"{sys.argv[1]}: {len(expected)}"
 for one, other in zip(found["candidates"], expected):
     for key in ("id", "parents", "coefficients"):
         assert one[key] == other[key], f"{sys.argv[1]}: candidate {one['id']}: {key}: {one[key]}, expected {other[key]}"
