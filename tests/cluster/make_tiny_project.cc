@@ -23,6 +23,6 @@ int main(int argc, char** argv) {
          << "\nextractor = " << models.extractor_path().string() << "\nreference = " << models.reference_path().string()
          << "\nnum_samples = 160\nbatch_size = 16\n"
             "[search]\nepochs = 100000\nchildren = 10\nema_rates = 0,0.9,0.95\n"
-            "[run]\nthreads = 1\nsnapshot_interval_s = 0\n";
+            "[run]\nthreads = 1\n";
   return config.flush() ? 0 : 1;
 }
