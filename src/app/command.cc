@@ -21,7 +21,8 @@ std::string GeneralHelp() {
   for (const auto& command : MakeCommands()) table.AddRow({command->name(), command->summary()});
   return help + table.ToString() +
          "\n`lcsc COMMAND --help` lists a command's options; docs/options.md lists all.\n"
-         "Exit codes: 0 done, 2 bad input or config, 3 interrupted after a clean snapshot, 4 failed.\n";
+         "Exit codes: 0 done, 2 bad input or config, 3 interrupted after a clean snapshot, 4 failed, 5 a rank stopped "
+         "answering: run it again.\n";
 }
 
 void PrintOnce(const World& world, const std::string& text) {

@@ -3,6 +3,7 @@
 #include "app/command.h"
 #include "app/identity.h"
 #include "app/report.h"
+#include "lcsc/base/crash_report.h"
 #include "lcsc/base/log.h"
 #include "lcsc/base/stop_signal.h"
 #include "lcsc/comm/gather.h"
@@ -44,6 +45,7 @@ class SearchCommand : public Command {
       return ExitCode::kDone;
     }
     snapshot_.reset();
+    InstallCrashReport(file_.run.directory);
     file_.run.group_size = ResolveGroupSize(world, file_.run, file_.evaluation.trajectory);
     SearchSummary summary;
     RunEvaluationService(

@@ -6,6 +6,7 @@
 #include "app/command.h"
 #include "app/identity.h"
 #include "app/report.h"
+#include "lcsc/base/crash_report.h"
 #include "lcsc/base/progress.h"
 #include "lcsc/base/stop_signal.h"
 #include "lcsc/base/table.h"
@@ -74,6 +75,7 @@ class SimulateCommand : public Command {
   ExitCode Run(const World& world, OptionSet& set) override {
     InstallStopSignals();
     AgreeOnSetUp(world, [&] { SetUp(world, set); });
+    InstallCrashReport(run_);
     if (model_) {
       if (world.world_rank == 0) PrintModel();
       return StopRequested() ? ExitCode::kInterrupted : ExitCode::kDone;

@@ -8,6 +8,7 @@
 #include <fstream>
 
 #include "lcsc/base/error.h"
+#include "lcsc/base/fault_point.h"
 
 namespace lcsc {
 namespace fs = std::filesystem;
@@ -33,6 +34,7 @@ fs::path FolderOf(const fs::path& path) { return path.has_parent_path() ? path.p
 }  // namespace
 
 void SyncToDisk(const fs::path& path) {
+  FaultPoint({.name = "file.sync"});
   const FileDescriptor file(path, O_RDONLY);
   if (::fsync(file.get()) != 0) {
     throw IoError("cannot flush {} to the disk: {}; free some space or choose another folder", path.string(),
@@ -43,8 +45,10 @@ void SyncToDisk(const fs::path& path) {
 void PublishFile(const fs::path& path, const std::function<void(const fs::path&)>& write) {
   const fs::path temporary = path.string() + fmt::format(".tmp-{}", ::getpid());
   try {
+    FaultPoint({.name = "file.write"});
     write(temporary);
     SyncToDisk(temporary);
+    FaultPoint({.name = "file.rename"});
     std::error_code error;
     fs::rename(temporary, path, error);
     if (error) throw IoError("cannot rename {} to {}: {}", temporary.string(), path.string(), error.message());

@@ -2,21 +2,14 @@
 #pragma once
 
 #include <cuda_runtime_api.h>
-#include <unistd.h>
 
-#include <array>
 #include <cstddef>
 #include <memory>
 
 #include "lcsc/base/error.h"
+#include "lcsc/base/process.h"
 
 namespace lcsc {
-
-// "host" or "" when the system does not say.
-inline std::string HostName() {
-  std::array<char, 256> name{};
-  return gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "";
-}
 
 // Throws DeviceError with the expression, CUDA's text, the GPU's number and the host.
 inline void CheckCuda(cudaError_t status, const char* expression) {

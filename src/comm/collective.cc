@@ -3,6 +3,8 @@
 #include <limits>
 
 #include "lcsc/base/error.h"
+#include "lcsc/base/fault_point.h"
+#include "lcsc/base/stage_board.h"
 #include "lcsc/comm/mpi_session.h"
 
 namespace lcsc {
@@ -12,6 +14,8 @@ int CountOf(std::int64_t size) {
   LCSC_CHECK(size <= std::numeric_limits<int>::max());
   return static_cast<int>(size);
 }
+
+void CollectiveFaultPoint(const char* name) { FaultPoint({.name = name, .number = OwnActivity().candidate_id}); }
 
 }  // namespace
 
@@ -39,6 +43,7 @@ std::unique_ptr<Collective> MpiCollective::Duplicate() {
 }
 
 void MpiCollective::AllGather(std::span<float> whole, std::span<const Part> parts) {
+  CollectiveFaultPoint("collective.gather");
   LCSC_CHECK(static_cast<int>(parts.size()) == group_size_);
   std::vector<int> counts, offsets;
   for (const Part& part : parts) {
@@ -52,6 +57,7 @@ void MpiCollective::AllGather(std::span<float> whole, std::span<const Part> part
 }
 
 void MpiCollective::GatherRowsToLeader(std::span<const float> own, std::span<float> whole, const RowParts& rows) {
+  CollectiveFaultPoint("collective.gather_rows");
   LCSC_CHECK(static_cast<int>(rows.parts.size()) == group_size_ && rows.row_size > 0);
   const std::int64_t own_rows = rows.parts[static_cast<std::size_t>(group_rank_)].size();
   LCSC_CHECK(static_cast<std::int64_t>(own.size()) == own_rows * rows.row_size);
@@ -73,6 +79,7 @@ void MpiCollective::GatherRowsToLeader(std::span<const float> own, std::span<flo
 }
 
 void MpiCollective::ReduceToLeader(std::span<double> values) {
+  CollectiveFaultPoint("collective.reduce");
   MPI_Request request = MPI_REQUEST_NULL;
   const int count = CountOf(static_cast<std::int64_t>(values.size()));
   const void* send = IsLeader() ? MPI_IN_PLACE : values.data();
@@ -88,6 +95,7 @@ void MpiCollective::BroadcastBytes(void* data, std::size_t size) {
 }
 
 void MpiCollective::BroadcastFromLeader(std::vector<std::byte>& bytes) {
+  CollectiveFaultPoint("collective.broadcast");
   std::uint64_t size = bytes.size();
   BroadcastBytes(&size, sizeof size);
   bytes.resize(size);

@@ -4,59 +4,18 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstring>
 #include <memory>
 #include <string>
 #include <thread>
-#include <type_traits>
 
+#include "byte_stream.h"
 #include "lcsc/base/error.h"
 #include "lcsc/comm/mpi_session.h"
 
 namespace lcsc {
-namespace {
-
-class Writer {
- public:
-  template <typename T>
-  requires std::is_trivially_copyable_v<T>
-  void Put(const T& value) { PutArray(&value, 1); }
-  template <typename T>
-  void PutArray(const T* values, std::size_t count) {
-    const auto* begin = reinterpret_cast<const std::byte*>(values);
-    bytes_.insert(bytes_.end(), begin, begin + count * sizeof(T));
-  }
-  std::vector<std::byte> Take() { return std::move(bytes_); }
-
- private:
-  std::vector<std::byte> bytes_;
-};
-
-class Reader {
- public:
-  explicit Reader(std::span<const std::byte> bytes) : bytes_(bytes) {}
-  template <typename T>
-  requires std::is_trivially_copyable_v<T> T Get() {
-    T value;
-    GetArray(&value, 1);
-    return value;
-  }
-  template <typename T>
-  void GetArray(T* values, std::size_t count) {
-    LCSC_CHECK(count <= bytes_.size() / sizeof(T));
-    std::memcpy(values, bytes_.data(), count * sizeof(T));
-    bytes_ = bytes_.subspan(count * sizeof(T));
-  }
-  std::size_t remaining() const { return bytes_.size(); }
-
- private:
-  std::span<const std::byte> bytes_;
-};
-
-}  // namespace
 
 std::vector<std::byte> PackCandidate(const std::optional<Candidate>& candidate) {
-  Writer writer;
+  ByteWriter writer;
   if (candidate) {
     writer.Put(candidate->id);
     writer.PutArray(candidate->coefficients.data(), candidate->coefficients.size());
@@ -66,7 +25,7 @@ std::vector<std::byte> PackCandidate(const std::optional<Candidate>& candidate) 
 
 std::optional<Candidate> UnpackCandidate(std::span<const std::byte> bytes) {
   if (bytes.empty()) return std::nullopt;
-  Reader reader(bytes);
+  ByteReader reader(bytes);
   Candidate candidate{.id = reader.Get<std::int64_t>(), .coefficients = {}};
   candidate.coefficients.resize(reader.remaining() / sizeof(double));
   reader.GetArray(candidate.coefficients.data(), candidate.coefficients.size());
@@ -74,7 +33,7 @@ std::optional<Candidate> UnpackCandidate(std::span<const std::byte> bytes) {
 }
 
 std::vector<std::byte> JoinMessages(const std::vector<std::vector<std::byte>>& messages) {
-  Writer writer;
+  ByteWriter writer;
   for (const auto& message : messages) {
     writer.Put(message.size());
     writer.PutArray(message.data(), message.size());
@@ -84,7 +43,7 @@ std::vector<std::byte> JoinMessages(const std::vector<std::vector<std::byte>>& m
 
 std::vector<std::vector<std::byte>> SplitMessages(std::span<const std::byte> bytes) {
   std::vector<std::vector<std::byte>> messages;
-  for (Reader reader(bytes); reader.remaining() > 0;) {
+  for (ByteReader reader(bytes); reader.remaining() > 0;) {
     const auto length = reader.Get<std::size_t>();
     LCSC_CHECK(length <= reader.remaining());
     messages.emplace_back(length);
@@ -94,15 +53,14 @@ std::vector<std::vector<std::byte>> SplitMessages(std::span<const std::byte> byt
 }
 
 std::vector<std::byte> PackOutcome(const OutcomeMessage& message) {
-  Writer writer;
+  ByteWriter writer;
   writer.Put(message.candidate_id);
   writer.Put(message.outcome.seconds);
   writer.Put(message.outcome.score.has_value());
   writer.Put(message.outcome.score.value_or(0));
   writer.Put(message.outcome.metrics.size());
   for (const auto& [name, value] : message.outcome.metrics) {
-    writer.Put(name.size());
-    writer.PutArray(name.data(), name.size());
+    writer.PutText(name);
     writer.Put(value);
   }
   writer.PutArray(message.outcome.failure.data(), message.outcome.failure.size());
@@ -110,17 +68,14 @@ std::vector<std::byte> PackOutcome(const OutcomeMessage& message) {
 }
 
 OutcomeMessage UnpackOutcome(std::span<const std::byte> bytes) {
-  Reader reader(bytes);
+  ByteReader reader(bytes);
   OutcomeMessage message{.candidate_id = reader.Get<std::int64_t>(), .outcome = {}};
   message.outcome.seconds = reader.Get<StageSeconds>();
   const bool has_score = reader.Get<bool>();
   const auto score = reader.Get<double>();
   if (has_score) message.outcome.score = score;
   for (auto left = reader.Get<std::size_t>(); left > 0; --left) {
-    const auto length = reader.Get<std::size_t>();
-    LCSC_CHECK(length <= reader.remaining());
-    std::string name(length, '\0');
-    reader.GetArray(name.data(), name.size());
+    const std::string name = reader.GetText();
     message.outcome.metrics[name] = reader.Get<double>();
   }
   message.outcome.failure.resize(reader.remaining());

@@ -8,6 +8,8 @@
 #include <thread>
 #include <vector>
 
+#include "lcsc/base/process.h"
+
 namespace lcsc {
 namespace {
 
@@ -87,6 +89,7 @@ World StartMpi(int* argc, char*** argv) {
   LCSC_MPI_CHECK(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN));
   LCSC_MPI_CHECK(MPI_Comm_rank(MPI_COMM_WORLD, &world.world_rank));
   LCSC_MPI_CHECK(MPI_Comm_size(MPI_COMM_WORLD, &world.world_size));
+  SetOwnRank(world.world_rank);
   MPI_Comm node = MPI_COMM_NULL;
   LCSC_MPI_CHECK(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, world.world_rank, MPI_INFO_NULL, &node));
   LCSC_MPI_CHECK(MPI_Comm_rank(node, &world.node_local_rank));

@@ -50,6 +50,11 @@ void AddRunOptions(OptionSet& set, RunOptions& options) {
                "how often a candidate may crash or hang its worker before it counts as failed and is passed over; 0 is "
                "for ever"),
           &options.max_crashes, {0, 1000});
+  set.Add(text("hang_timeout_s", "s",
+               "a group that gives no outcome and begins no stage for so long, or a rank that sends no heartbeat, ends "
+               "the job with exit code 5. 0 is ten times the longest evaluation so far, at least 60 (3600 before the "
+               "first outcome), and 30 without a heartbeat"),
+          &options.hang_timeout_s, {0, 1e6});
 }
 
 }  // namespace lcsc

@@ -4,8 +4,14 @@
 #include <deque>
 
 #include "lcsc/base/error.h"
+#include "lcsc/base/process.h"
 
 namespace lcsc {
+namespace {
+
+constexpr int kMaster = 0;
+
+}  // namespace
 
 void EvaluationPool::RecordStart() {
   if (!start_) start_ = std::chrono::steady_clock::now();
@@ -84,8 +90,24 @@ std::optional<EvaluationPool::Result> LocalPool::Wait(double timeout_s) {
   return std::get<Result>(std::move(*result));
 }
 
+std::vector<RankActivity> LocalPool::Activities() const {
+  const Heartbeat own = OwnHeartbeat();
+  RankActivity activity{.world_rank = OwnRank(),
+                        .host = own.host,
+                        .pid = own.pid,
+                        .candidate_id = {},
+                        .stage = own.stage,
+                        .stage_seconds = own.stage_seconds};
+  if (own.candidate_id != kNoCandidate) activity.candidate_id = own.candidate_id;
+  return {activity};
+}
+
 GroupPool::GroupPool(const Options& options)
-    : options_(options), in_flight_(static_cast<std::size_t>(options.layout.num_groups)) {}
+    : options_(options),
+      watch_({.layout = options.layout,
+              .hang_timeout_s = options.hang_timeout_s,
+              .heartbeat_interval_s = options.heartbeat_interval_s}),
+      in_flight_(static_cast<std::size_t>(options.layout.num_groups)) {}
 
 int GroupPool::LeaderOf(int group) const { return options_.layout.leaders.at(static_cast<std::size_t>(group)); }
 
@@ -102,18 +124,21 @@ void GroupPool::Submit(const Candidate& candidate) {
   RecordStart();
   const int group = LeastLoadedGroup();
   ++in_flight_[static_cast<std::size_t>(group)];
+  watch_.Submitted(group, candidate.id);
   RecordMessage();
   if (options_.trace != nullptr) submitted_[candidate.id] = std::chrono::steady_clock::now();
   mailbox_.Send(LeaderOf(group), MessageTag::kCandidate, PackCandidate(candidate));
 }
 
 std::optional<EvaluationPool::Result> GroupPool::Wait(double timeout_s) {
+  watch_.Listen(mailbox_);
   const auto received = mailbox_.Receive(Mailbox::kAnyRank, MessageTag::kOutcome, timeout_s);
   if (!received) return std::nullopt;
   RecordMessage();
   OutcomeMessage message = UnpackOutcome(received->bytes);
   const int group = options_.layout.group_of.at(static_cast<std::size_t>(received->from_rank));
   --in_flight_[static_cast<std::size_t>(group)];
+  watch_.Answered(group, message.candidate_id);
   RecordBusy(message.outcome);
   if (options_.trace != nullptr)
     options_.trace->AddInFlight({message.candidate_id, submitted_.at(message.candidate_id)});
@@ -124,18 +149,20 @@ bool GroupPool::Close(double timeout_s) {
   for (int group = 0; group < options_.layout.num_groups; ++group) {
     mailbox_.Send(LeaderOf(group), MessageTag::kCandidate, PackCandidate(std::nullopt));
   }
-  for (int group = 0; group < options_.layout.num_groups; ++group) {
-    if (!mailbox_.Receive(LeaderOf(group), MessageTag::kGoodbye, timeout_s)) return false;
+  const int num_ranks = static_cast<int>(options_.layout.group_of.size());
+  for (int world_rank = kMaster + 1; world_rank < num_ranks; ++world_rank) {
+    if (!mailbox_.Receive(world_rank, MessageTag::kGoodbye, timeout_s)) return false;
   }
-  while (mailbox_.Receive(Mailbox::kAnyRank, MessageTag::kOutcome, 0)) {
+  // A rank's good-bye is the last that comes from it.
+  for (const MessageTag tag : {MessageTag::kOutcome, MessageTag::kHeartbeat}) {
+    while (mailbox_.Receive(Mailbox::kAnyRank, tag, 0)) {
+    }
   }
   mailbox_.Flush();
   return true;
 }
 
 namespace {
-
-constexpr int kMaster = 0;
 
 // The leader's queue of work: what the master has sent and the group has not begun.
 class Inbox {
@@ -167,6 +194,8 @@ class Inbox {
 void ServeGroup(Collective& group, StagedEvaluator& evaluator, const ServeOptions& options) {
   Inbox inbox;
   Mailbox outbox;
+  std::optional<HeartbeatSender> heartbeats;
+  if (options.heartbeat_interval_s > 0) heartbeats.emplace(options.heartbeat_interval_s);
   const auto next = [&](int max_count) {
     std::vector<std::byte> bytes;
     if (group.IsLeader()) bytes = inbox.Next(max_count);
@@ -180,7 +209,8 @@ void ServeGroup(Collective& group, StagedEvaluator& evaluator, const ServeOption
     if (group.IsLeader()) outbox.Send(kMaster, MessageTag::kOutcome, PackOutcome({job.candidate.id, job.outcome}));
   };
   RunPipeline(evaluator, {.next = next, .done = done, .abandoned = {}, .failed = AbortWith}, options.overlap);
-  if (group.IsLeader()) outbox.Send(kMaster, MessageTag::kGoodbye, {});
+  heartbeats.reset();
+  outbox.Send(kMaster, MessageTag::kGoodbye, {});
   outbox.Flush();
 }
 

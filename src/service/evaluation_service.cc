@@ -4,6 +4,7 @@
 
 #include "lcsc/base/error.h"
 #include "lcsc/base/log.h"
+#include "lcsc/base/stage_board.h"
 #include "lcsc/base/stop_signal.h"
 #include "lcsc/model/threads.h"
 
@@ -29,6 +30,11 @@ void ShowPeak(const World& world, const MemoryPlan& own) {
   if (!line.empty()) spdlog::info("{}", line);
 }
 
+std::unique_ptr<StagedEvaluator> SetUp(const EvaluatorFactory& make_evaluator, Collective& group) {
+  const StageScope scope("set-up");
+  return make_evaluator(group);
+}
+
 void RunAlone(const World& world, const RunOptions& run, const EvaluatorFactory& make_evaluator, const MasterTask& task,
               Trace* trace) {
   if (run.group_size > 1) {
@@ -38,7 +44,7 @@ void RunAlone(const World& world, const RunOptions& run, const EvaluatorFactory&
   const RankGpu gpu = FindRankGpu(NodeLocalWorker(world));
   ChooseCollective(CollectiveOf(run), {&gpu, 1});  // refuses what one rank could not do with others either
   LocalCollective group;
-  const auto evaluator = make_evaluator(group);
+  const auto evaluator = SetUp(make_evaluator, group);
   evaluator->AgreeWithGroup();
   ShowPlans(world, evaluator->memory_plan());
   LocalPool pool(*evaluator,
@@ -47,14 +53,27 @@ void RunAlone(const World& world, const RunOptions& run, const EvaluatorFactory&
   ShowPeak(world, evaluator->memory_plan());
 }
 
-void RunMaster(const RunOptions& run, const GroupLayout& layout, const MasterTask& task, Trace* trace) {
-  GroupPool pool({.layout = layout, .queue_depth = static_cast<int>(run.queue_depth), .trace = trace});
+// The interval, or 0 for none.
+double HeartbeatsOf(const World& world) {
+  return world.threads_may_communicate ? HeartbeatInterval(world.world_size) : 0;
+}
+
+void RunMaster(const World& world, const RunOptions& run, const GroupLayout& layout, const MasterTask& task,
+               Trace* trace) {
+  GroupPool pool({.layout = layout,
+                  .queue_depth = static_cast<int>(run.queue_depth),
+                  .trace = trace,
+                  .hang_timeout_s = run.hang_timeout_s,
+                  .heartbeat_interval_s = HeartbeatsOf(world)});
   task(pool);
   // After SIGTERM a launcher kills its ranks within a second: a group in the middle of an evaluation is not waited for.
   constexpr double kDrainSeconds = 60, kStoppedDrainSeconds = 0.5;
   if (pool.Close(StopRequested() ? kStoppedDrainSeconds : kDrainSeconds)) return;
   if (StopRequested()) AbortMpi(static_cast<int>(ExitCode::kInterrupted));
-  throw CommError("a group of workers did not answer within {} s after the last evaluation", kDrainSeconds);
+  throw LostRankError(
+      "a rank did not answer within {} s after the last evaluation; what was evaluated is kept, and the same command "
+      "goes on",
+      kDrainSeconds);
 }
 
 void RunGroups(const World& world, const RunOptions& run, const EvaluatorFactory& make_evaluator,
@@ -65,16 +84,20 @@ void RunGroups(const World& world, const RunOptions& run, const EvaluatorFactory
   AgreeOnSetUp(world, [&] { group = JoinGroup(world, layout, CollectiveOf(run)); });
   std::unique_ptr<StagedEvaluator> evaluator;
   AgreeOnSetUp(world, [&] {
-    if (group) evaluator = make_evaluator(*group);
+    if (group) evaluator = SetUp(make_evaluator, *group);
   });
   if (evaluator) evaluator->AgreeWithGroup();
   const MemoryPlan plan = evaluator ? evaluator->memory_plan() : MemoryPlan();
   ShowPlans(world, plan);
   if (group) {
     const Overlap overlap = world.threads_may_communicate ? OverlapOf(run) : Overlap::kOff;
-    ServeGroup(*group, *evaluator, {.overlap = overlap, .trace = trace});
+    ServeGroup(*group, *evaluator, {.overlap = overlap, .trace = trace, .heartbeat_interval_s = HeartbeatsOf(world)});
   } else {
-    RunMaster(run, layout, task, trace);
+    if (!world.threads_may_communicate) {
+      spdlog::warn(
+          "this MPI lets only one thread communicate: no heartbeats; a rank that hangs is missed by its outcomes");
+    }
+    RunMaster(world, run, layout, task, trace);
   }
   ShowPeak(world, plan);
 }
@@ -109,6 +132,8 @@ std::vector<Outcome> EvaluateAll(EvaluationPool& pool, const std::vector<Candida
     if (auto result = pool.Wait(kPollSeconds)) {
       outcomes[places.at(result->candidate_id)] = std::move(result->outcome);
       shown(++done);
+    } else if (const auto hang = pool.FindHang()) {
+      throw LostRankError("{}", hang->text);
     }
   }
   return outcomes;

@@ -4,6 +4,10 @@
 #include <thread>
 
 #include "lcsc/base/blocking_queue.h"
+#include "lcsc/base/error.h"
+#include "lcsc/base/fault_point.h"
+#include "lcsc/base/process.h"
+#include "lcsc/base/stage_board.h"
 
 namespace lcsc {
 namespace {
@@ -12,13 +16,51 @@ EvaluationJob JobOf(Candidate candidate, int slot) {
   return {.candidate = std::move(candidate), .slot = slot, .spans = {}, .measured = {}, .outcome = {}};
 }
 
+// The board shows the first candidate of a batch.
+void CallPrepare(StagedEvaluator& evaluator, std::span<EvaluationJob> jobs) {
+  const std::int64_t id = jobs.front().candidate.id;
+  const StageScope scope("prepare", id);
+  FaultPoint({.name = "stage.prepare", .number = id});
+  evaluator.Prepare(jobs);
+}
+
+void CallMeasure(StagedEvaluator& evaluator, EvaluationJob& job) {
+  const StageScope scope("measure", job.candidate.id);
+  FaultPoint({.name = "stage.measure", .number = job.candidate.id});
+  evaluator.Measure(job);
+}
+
+void CallFinish(StagedEvaluator& evaluator, EvaluationJob& job) {
+  const StageScope scope("finish", job.candidate.id);
+  FaultPoint({.name = "stage.finish", .number = job.candidate.id});
+  evaluator.Finish(job);
+}
+
+// The error that is being handled, as one that says where it came up in this thread.
+std::exception_ptr PlacedError() {
+  const Activity activity = OwnActivity();
+  std::string place = fmt::format("rank {} on {}", OwnRank(), HostName());
+  if (activity.candidate_id != kNoCandidate) {
+    place += fmt::format(", candidate {}, stage {}", activity.candidate_id, activity.stage);
+  }
+  try {
+    throw;
+  } catch (const Error& error) {
+    return std::make_exception_ptr(Error(fmt::format("{} ({})", error.what(), place), error.exit_code()));
+  } catch (const std::exception& error) {
+    return std::make_exception_ptr(Error(fmt::format("{} ({})", FirstLine(error), place), ExitCode::kFailed));
+  } catch (...) {
+    return std::current_exception();
+  }
+}
+
 }  // namespace
 
 Outcome StagedEvaluator::Evaluate(const Candidate& candidate) {
   EvaluationJob job = JobOf(candidate, /*slot=*/0);
-  Prepare({&job, 1});
-  Measure(job);
-  Finish(job);
+  CallPrepare(*this, {&job, 1});
+  CallMeasure(*this, job);
+  CallFinish(*this, job);
   return std::move(job.outcome);
 }
 
@@ -33,10 +75,10 @@ void RunOneByOne(StagedEvaluator& evaluator, const PipelineEnds& ends) {
       const int slot = static_cast<int>(jobs.size());
       jobs.push_back(JobOf(std::move(candidate), slot));
     }
-    evaluator.Prepare(jobs);
+    CallPrepare(evaluator, jobs);
     for (EvaluationJob& job : jobs) {
-      evaluator.Measure(job);
-      evaluator.Finish(job);
+      CallMeasure(evaluator, job);
+      CallFinish(evaluator, job);
       ends.done(std::move(job));
     }
   }
@@ -65,7 +107,7 @@ class Overlapped {
       evaluator_.EnterThread();
       (this->*stage)();
     } catch (...) {
-      ends_.failed(std::current_exception());
+      ends_.failed(PlacedError());
       free_slots_.Close();
       prepared_.Close();
       measured_.Close();
@@ -94,7 +136,7 @@ class Overlapped {
         jobs.push_back(JobOf(std::move(candidate), slots[jobs.size()]));
       }
       for (std::size_t i = jobs.size(); i < slots.size(); ++i) free_slots_.Push(slots[i]);
-      evaluator_.Prepare(jobs);
+      CallPrepare(evaluator_, jobs);
       for (EvaluationJob& job : jobs) prepared_.Push(std::move(job));
     }
     prepared_.Close();
@@ -103,7 +145,7 @@ class Overlapped {
   void MeasureAll() {
     while (auto job = prepared_.Pop()) {
       if (ends_.abandoned && ends_.abandoned()) continue;
-      evaluator_.Measure(*job);
+      CallMeasure(evaluator_, *job);
       free_slots_.Push(job->slot);
       measured_.Push(std::move(*job));
     }
@@ -112,7 +154,7 @@ class Overlapped {
 
   void FinishAll() {
     while (auto job = measured_.Pop()) {
-      evaluator_.Finish(*job);
+      CallFinish(evaluator_, *job);
       ends_.done(std::move(*job));
     }
   }
@@ -135,7 +177,7 @@ void RunPipeline(StagedEvaluator& evaluator, const PipelineEnds& ends, Overlap o
     evaluator.EnterThread();
     RunOneByOne(evaluator, ends);
   } catch (...) {
-    ends.failed(std::current_exception());
+    ends.failed(PlacedError());
   }
 }
 

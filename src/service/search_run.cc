@@ -4,9 +4,11 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "lcsc/base/error.h"
 #include "lcsc/base/log.h"
 #include "lcsc/base/progress.h"
 #include "lcsc/base/stop_signal.h"
+#include "lcsc/service/live_report.h"
 
 namespace lcsc {
 namespace {
@@ -44,7 +46,12 @@ class Session {
  public:
   Session(Strategy& strategy, EvaluationPool& pool, RunDirectory* directory, const RunOptions& options,
           const RunIdentity& identity)
-      : strategy_(strategy), pool_(pool), directory_(directory), options_(options), identity_(identity) {}
+      : strategy_(strategy),
+        pool_(pool),
+        directory_(directory),
+        options_(options),
+        identity_(identity),
+        live_(directory != nullptr ? directory->folder() / "live.json" : "") {}
 
   SearchSummary Run() {
     Resume();
@@ -62,17 +69,48 @@ class Session {
         Submit(*candidate);
       }
       RecordAll(kPollSeconds);
-      if (SecondsSince(last_shown_) >= kPollSeconds) Show(progress);
+      if (SecondsSince(last_shown_) < kPollSeconds) continue;
+      Show(progress);
+      if (live_.IsDue()) WriteLive(RunState::kRunning);
+      if (const auto hang = pool_.FindHang()) GiveUp(*hang);
     }
     Show(progress);
-    Publish(strategy_.Finished() ? RunState::kDone : RunState::kInterrupted);
-    if (!strategy_.Finished()) spdlog::info("{}: stopped after a clean snapshot", StopSignalName());
+    const RunState end = strategy_.Finished() ? RunState::kDone : RunState::kInterrupted;
+    Publish(end);
+    WriteLive(end);
+    if (end == RunState::kInterrupted) Explain();
     return Summary(pool_.Utilisation(), pool_.StageShare());
   }
 
  private:
   static constexpr double kPollSeconds = 0.1;
   static constexpr std::int64_t kMostJournalBytes = 64 << 20;
+
+  [[noreturn]] void GiveUp(const Hang& hang) {
+    if (directory_ != nullptr) {
+      if (hang.candidate_id) directory_->Append(Accusation{*hang.candidate_id, hang.text});
+      directory_->SyncJournal();
+      directory_->FlushMetrics();
+    }
+    throw LostRankError("{}", hang.text);
+  }
+
+  // A launcher that has lost a rank stops the others as it stops a job that is no longer wanted.
+  void Explain() const {
+    spdlog::info("{}: stopped after a clean snapshot", StopSignalName());
+    if (const std::string gone = pool_.DescribeGone(); !gone.empty()) spdlog::error("{}", gone);
+  }
+
+  void WriteLive(RunState state) {
+    live_.Write({.state = RunStateName(state),
+                 .evaluations = evaluations_,
+                 .planned_evaluations = strategy_.planned_evaluations(),
+                 .session_evaluations = evaluations_ - earlier_evaluations_,
+                 .session_seconds = SecondsSince(start_),
+                 .best_score = best_,
+                 .best_ema_score = best_ema_},
+                pool_.Activities());
+  }
 
   SearchSummary Summary(double utilisation, double stage_share) const {
     return {.interrupted = !strategy_.Finished(),
@@ -104,7 +142,9 @@ class Session {
     const auto keep_best = [&](std::optional<double>& best) {
       if (outcome.score && (!best || *outcome.score < *best)) best = outcome.score;
     };
+    const auto best_before = best_;
     keep_best(best_);
+    if (best_ != best_before) live_.Improved(evaluations_, *best_);
     if (candidate.ema_rate) keep_best(best_ema_);
   }
 
@@ -190,6 +230,7 @@ class Session {
   RunDirectory* directory_;
   const RunOptions& options_;
   const RunIdentity& identity_;
+  LiveReport live_;
   Clock::time_point start_ = Clock::now();
   Clock::time_point last_publish_ = start_, last_shown_ = start_;
   double earlier_seconds_ = 0;

@@ -5,6 +5,7 @@
 //   DeviceError   a GPU or its driver failed                       exit code 4
 //   CommError     MPI or NCCL failed                               exit code 4
 //   MetricError   statistics that do not belong together           exit code 2
+//   LostRankError a rank stopped answering; run it again           exit code 5
 // A message says what was expected, what was found, in which file or option, and what to do.
 #pragma once
 
@@ -16,7 +17,8 @@
 
 namespace lcsc {
 
-enum class ExitCode : int { kDone = 0, kBadInput = 2, kInterrupted = 3, kFailed = 4 };
+// kRetry: the same command goes on from where it was; so it does after kInterrupted.
+enum class ExitCode : int { kDone = 0, kBadInput = 2, kInterrupted = 3, kFailed = 4, kRetry = 5 };
 
 class Error : public std::runtime_error {
  public:
@@ -43,6 +45,7 @@ using MetricError = TaggedError<ExitCode::kBadInput, 2>;
 using IoError = TaggedError<ExitCode::kFailed, 3>;
 using DeviceError = TaggedError<ExitCode::kFailed, 4>;
 using CommError = TaggedError<ExitCode::kFailed, 5>;
+using LostRankError = TaggedError<ExitCode::kRetry, 6>;
 
 // The first line of an exception's text: LibTorch's exceptions carry a stack trace behind it.
 std::string FirstLine(const std::exception& error);

@@ -10,7 +10,7 @@
 
 namespace lcsc {
 
-enum class MessageTag : int { kCandidate = 1, kOutcome = 2, kGoodbye = 3 };
+enum class MessageTag : int { kCandidate = 1, kOutcome = 2, kGoodbye = 3, kHeartbeat = 4 };
 
 // A candidate to evaluate, or the end of work (nullopt).
 std::vector<std::byte> PackCandidate(const std::optional<Candidate>& candidate);

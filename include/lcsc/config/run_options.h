@@ -21,6 +21,7 @@ struct RunOptions {
   double snapshot_interval_s = 60;
   double max_hours = 0;
   std::int64_t max_crashes = 2;
+  double hang_timeout_s = 0;  // 0: from measured evaluation times
 };
 
 void AddRunOptions(OptionSet& set, RunOptions& options);

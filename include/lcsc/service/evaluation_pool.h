@@ -14,6 +14,7 @@
 #include "lcsc/comm/group.h"
 #include "lcsc/comm/message.h"
 #include "lcsc/service/pipeline.h"
+#include "lcsc/service/rank_watch.h"
 #include "lcsc/service/trace.h"
 
 namespace lcsc {
@@ -39,7 +40,13 @@ class EvaluationPool {
   virtual double Utilisation() const;
   // The same of all stages together: above 1 where stages ran at the same time.
   double StageShare() const;
-  // Messages that have passed between the master and the groups.
+  // What each rank that evaluates does, as far as is known.
+  virtual std::vector<RankActivity> Activities() const { return {}; }
+  // A rank that has stopped answering: what it holds will never come. Call Wait between two calls.
+  virtual std::optional<Hang> FindHang() const { return std::nullopt; }
+  // Names the ranks that have died, as far as this machine can see; "" when there are none.
+  virtual std::string DescribeGone() const { return ""; }
+  // Messages with candidates and outcomes that have passed between the master and the groups.
   std::int64_t num_messages() const { return num_messages_; }
 
  protected:
@@ -71,6 +78,7 @@ class LocalPool : public EvaluationPool {
   bool HasRoom() const override { return in_flight_ < options_.queue_depth; }
   void Submit(const Candidate& candidate) override;
   std::optional<Result> Wait(double timeout_s) override;
+  std::vector<RankActivity> Activities() const override;
 
  private:
   std::vector<Candidate> Next(int max_count);
@@ -91,14 +99,19 @@ class GroupPool : public EvaluationPool {
     GroupLayout layout;
     int queue_depth = 3;
     Trace* trace = nullptr;
+    double hang_timeout_s = 0;        // as WatchdogOptions has it
+    double heartbeat_interval_s = 0;  // 0: the groups are served without heartbeats
   };
   explicit GroupPool(const Options& options);
   int num_groups() const override { return options_.layout.num_groups; }
   bool HasRoom() const override;
   void Submit(const Candidate& candidate) override;
   std::optional<Result> Wait(double timeout_s) override;
-  // Tells every group that there is no more work and waits for their good-byes. What a group works on is finished and
-  // dropped, what waits is not begun. False when a group did not answer in time.
+  std::vector<RankActivity> Activities() const override { return watch_.Activities(); }
+  std::optional<Hang> FindHang() const override { return watch_.FindHang(); }
+  std::string DescribeGone() const override { return watch_.DescribeGone(); }
+  // Tells every group that there is no more work and waits for the good-byes of all ranks. What a group works on is
+  // finished and dropped, what waits is not begun. False when a rank did not answer in time.
   bool Close(double timeout_s);
 
  private:
@@ -107,6 +120,7 @@ class GroupPool : public EvaluationPool {
 
   Options options_;
   Mailbox mailbox_;
+  RankWatch watch_;
   std::vector<int> in_flight_;                                               // per group
   std::map<std::int64_t, std::chrono::steady_clock::time_point> submitted_;  // by candidate id; for the trace
 };
@@ -114,6 +128,7 @@ class GroupPool : public EvaluationPool {
 struct ServeOptions {
   Overlap overlap = Overlap::kOn;
   Trace* trace = nullptr;
+  double heartbeat_interval_s = 0;  // 0: none. REQUIRES otherwise: threads may call MPI
 };
 // A worker's side: evaluates what the master sends until it says that there is no more work. `group` is used by this
 // function alone. An error of a stage ends all ranks. Collective over the group.

@@ -20,7 +20,8 @@ using MasterTask = std::function<void(EvaluationPool& pool)>;
 void RunEvaluationService(const World& world, const RunOptions& run, const EvaluatorFactory& make_evaluator,
                           const MasterTask& task);
 
-// Evaluates all candidates and returns their outcomes in the same order; `shown` is called after each.
+// Evaluates all candidates and returns their outcomes in the same order; `shown` is called after each. Throws
+// LostRankError when a rank hangs.
 std::vector<Outcome> EvaluateAll(EvaluationPool& pool, const std::vector<Candidate>& candidates,
                                  const std::function<void(std::size_t done)>& shown);
 

@@ -16,8 +16,9 @@ struct PipelineEnds {
   // Whether nobody waits for outcomes any more: what is prepared is then dropped. May be absent; absent where ranks
   // share a candidate, for they would not agree.
   std::function<bool()> abandoned;
-  // Called instead of throwing, in the thread of the stage that threw. Where the stages speak to other ranks it must
-  // not return, for the other stages may wait for those ranks forever.
+  // Called instead of throwing, in the thread of the stage that threw, with an Error that also names rank, host,
+  // candidate and stage. Where the stages speak to other ranks it must not return, for the other stages may wait for
+  // those ranks forever.
   std::function<void(std::exception_ptr error)> failed;
 };
 

@@ -21,6 +21,9 @@ class ReplayPool : public EvaluationPool {
   void Submit(const Candidate& candidate) override;
   std::optional<Result> Wait(double timeout_s) override;
   double Utilisation() const override { return pool_.Utilisation(); }
+  std::vector<RankActivity> Activities() const override { return pool_.Activities(); }
+  std::optional<Hang> FindHang() const override { return pool_.FindHang(); }
+  std::string DescribeGone() const override { return pool_.DescribeGone(); }
 
  private:
   EvaluationPool& pool_;

@@ -22,7 +22,7 @@ struct SearchSummary {
 // Restores the strategy from the run directory's snapshot when there is one, then evaluates until the strategy has
 // finished or a stop is requested (then in-flight evaluations are given up; they will be asked for again). A snapshot
 // is published at least every snapshot_interval_s, and at the end. Shows a live line with evaluations, rate, ETA, best
-// score, best EMA and utilisation.
+// score, best EMA and utilisation, and keeps live.json. Throws LostRankError when a rank hangs.
 //   directory: nullptr when nothing is to be kept.
 SearchSummary RunSearch(Strategy& strategy, EvaluationPool& pool, RunDirectory* directory, const RunOptions& options,
                         const RunIdentity& identity);

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <vector>
 
+#include "lcsc/base/stage_board.h"
 #include "lcsc/search/candidate.h"
 
 namespace lcsc {
@@ -23,10 +24,11 @@ struct StageSpan {
 using StageSpans = std::vector<StageSpan>;
 StageSeconds SumOf(const StageSpans& spans);
 
-// Adds the span from its making to its end.
+// Adds the span from its making to its end, in which the thread is at this stage.
 class StageTimer {
  public:
-  StageTimer(Stage stage, StageSpans& spans) : spans_(spans), span_{stage, std::chrono::steady_clock::now(), {}} {}
+  StageTimer(Stage stage, StageSpans& spans)
+      : scope_(NameOf(stage)), spans_(spans), span_{stage, std::chrono::steady_clock::now(), {}} {}
   ~StageTimer() {
     span_.end = std::chrono::steady_clock::now();
     spans_.push_back(span_);
@@ -35,6 +37,7 @@ class StageTimer {
   StageTimer& operator=(const StageTimer&) = delete;
 
  private:
+  StageScope scope_;
   StageSpans& spans_;
   StageSpan span_;
 };
