@@ -16,6 +16,11 @@ constexpr const char* kWhatToDo =
 
 bool IsProcess(std::int64_t pid) { return ::kill(static_cast<pid_t>(pid), 0) == 0; }
 
+// Stages in which a rank waits for nobody and for no disk.
+bool IsArithmetic(const std::string& stage) {
+  return stage == "measure" || stage == "sample" || stage == "features" || stage == "distance";
+}
+
 double SecondsSince(std::chrono::steady_clock::time_point time) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - time).count();
 }
@@ -54,16 +59,19 @@ void RankWatch::Listen(Mailbox& mailbox) {
   const auto now = Clock::now();
   if (listened_ && now - *listened_ < kPause) return;
   listened_ = now;
-  watchdog_.Advance(std::chrono::duration<double>(now.time_since_epoch()).count());
+  Advance(std::chrono::duration<double>(now.time_since_epoch()).count());
   while (const auto received = mailbox.Receive(Mailbox::kAnyRank, MessageTag::kHeartbeat, 0)) {
-    Heartbeat heartbeat = UnpackHeartbeat(received->bytes);
-    watchdog_.Heard(received->from_rank, heartbeat.steps);
-    const auto [place, is_new] = heard_.try_emplace(received->from_rank);
-    // A host of the same name may still have other process ids: those of a container.
-    if (is_new) place->second.is_visible = heartbeat.host == HostName() && IsProcess(heartbeat.pid);
-    place->second.heartbeat = std::move(heartbeat);
-    place->second.time = now;
+    Hear(received->from_rank, UnpackHeartbeat(received->bytes));
   }
+}
+
+void RankWatch::Hear(int world_rank, const Heartbeat& heartbeat) {
+  watchdog_.Heard(world_rank, heartbeat.steps);
+  const auto [place, is_new] = heard_.try_emplace(world_rank);
+  // A host of the same name may still have other process ids: those of a container.
+  if (is_new) place->second.is_visible = heartbeat.host == HostName() && IsProcess(heartbeat.pid);
+  place->second.heartbeat = heartbeat;
+  place->second.time = Clock::now();
 }
 
 std::vector<RankActivity> RankWatch::Activities() const {
@@ -102,7 +110,6 @@ Hang RankWatch::DescribeSilentRank(const Watchdog::Silence& silence) const {
   std::string who = fmt::format("rank {}, which was never heard", *silence.world_rank);
   for (const RankActivity& activity : ActivitiesOf(silence.group)) {
     if (activity.world_rank != *silence.world_rank) continue;
-    hang.candidate_id = activity.candidate_id;
     who = fmt::format("{}, last heard in {}", WhoText(activity), WorkText(activity));
   }
   hang.text = fmt::format("no heartbeat for {:.0f} s (bound {:.0f} s) from {}; group {} holds the candidates {}: {}",
@@ -118,7 +125,7 @@ Hang RankWatch::DescribeSilentGroup(const Watchdog::Silence& silence) const {
   Hang hang;
   std::vector<std::string> lines;
   for (const RankActivity& activity : ranks) {
-    if (!hang.candidate_id) hang.candidate_id = activity.candidate_id;
+    if (!hang.candidate_id && IsArithmetic(activity.stage)) hang.candidate_id = activity.candidate_id;
     if (lines.size() < kMostShown) lines.push_back(DescribeRank(activity));
   }
   if (lines.empty()) {

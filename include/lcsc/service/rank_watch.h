@@ -29,8 +29,9 @@ struct RankActivity {
 std::string DescribeRank(const RankActivity& activity);
 
 struct Hang {
-  std::optional<std::int64_t> candidate_id;  // that the silent rank works on, or the group's slowest rank
-  std::string text;                          // who, where, since when, and what to do
+  // The candidate whose own arithmetic does not end; none where a process, the network or a file system is to blame.
+  std::optional<std::int64_t> candidate_id;
+  std::string text;  // who, where, since when, and what to do
 };
 
 // Threads: one.
@@ -42,6 +43,9 @@ class RankWatch {
   void Answered(int group, std::int64_t candidate_id);
   // Takes the heartbeats that have come. Looks a few times a second, however often it is called.
   void Listen(Mailbox& mailbox);
+  // What Listen does: Watchdog::Advance, and what one rank has said.
+  void Advance(double now_s) { watchdog_.Advance(now_s); }
+  void Hear(int world_rank, const Heartbeat& heartbeat);
 
   // Of the ranks that have been heard, by rank.
   std::vector<RankActivity> Activities() const;
