@@ -38,8 +38,9 @@ void ModelPool::Submit(const Candidate& candidate) {
                   .result = {.candidate_id = candidate.id, .group = group, .outcome = std::move(outcome)}});
 }
 
-std::optional<EvaluationPool::Result> ModelPool::Wait(double) {
+std::optional<EvaluationPool::Result> ModelPool::Wait(double timeout_s) {
   if (arrivals_.empty()) return std::nullopt;
+  if (timeout_s == 0 && arrivals_.top().at_s > master_free_s_) return std::nullopt;
   const Arrival arrival = arrivals_.top();
   arrivals_.pop();
   MasterWorks(std::max(master_free_s_, arrival.at_s));

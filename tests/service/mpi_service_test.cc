@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "lcsc/base/error.h"
+#include "lcsc/base/process.h"
 #include "lcsc/search/evolution.h"
 #include "lcsc/service/evaluation_service.h"
 #include "mpi_world.h"
@@ -221,7 +222,14 @@ TEST(PipelineTest, AnErrorInAStageIsThrownByTheLocalPool) {
   LocalCollective group;
   Broken evaluator(group);
   LocalPool pool(evaluator, {});
-  EXPECT_THROW(EvaluateAll(pool, SomeCandidates(10), [](std::size_t) {}), InputError);
+  try {
+    EvaluateAll(pool, SomeCandidates(10), [](std::size_t) {});
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.exit_code(), ExitCode::kBadInput);
+    EXPECT_EQ(error.what(), fmt::format("the shard is gone (rank {} on {}, candidate 103, stage prepare)",
+                                        TestWorld().world_rank, HostName()));
+  }
 }
 
 }  // namespace

@@ -27,6 +27,7 @@ class ModelPool : public EvaluationPool {
   int num_groups() const override { return options_.num_groups; }
   bool HasRoom() const override { return by_load_.begin()->first < options_.queue_depth; }
   void Submit(const Candidate& candidate) override;
+  // With timeout 0, only what has arrived by now; with any other, however long it takes.
   std::optional<Result> Wait(double timeout_s) override;
   // In virtual time.
   double Utilisation() const override;
