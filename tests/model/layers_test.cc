@@ -127,7 +127,7 @@ TEST_P(FusedGroupNorm, ComputesTheDefinition) {
     if ((choice & 1) != 0) around.shift = at::randn({rows, channels});
     if ((choice & 2) != 0) around.gain = at::randn({rows, channels}), around.offset = at::randn({rows, channels});
     around.silu = (choice & 4) != 0;
-    const auto column = [](const at::Tensor& rows) { return rows.to(at::kDouble).unsqueeze(2).unsqueeze(3); };
+    const auto column = [](const at::Tensor& table) { return table.to(at::kDouble).unsqueeze(2).unsqueeze(3); };
     at::Tensor z = x.to(at::kDouble).contiguous();
     if (around.shift.defined()) z = z + column(around.shift);
     z = at::group_norm(z, std::min<std::int64_t>(32, channels / 4), layer.named_parameters()["weight"].to(at::kDouble),
