@@ -72,27 +72,37 @@ void SleepSeconds(double seconds) { std::this_thread::sleep_for(std::chrono::dur
 }  // namespace
 
 RunLock::RunLock(const fs::path& folder, const RunLockOptions& options)
-    : path_(folder / "lock"),
-      options_(options),
-      fd_(::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666)),
-      own_(OwnHolder()) {
-  if (fd_ < 0) {
-    throw IoError("cannot write {}: {}; choose a run directory that can be written", path_.string(),
-                  std::strerror(errno));
-  }
+    : path_(folder / "lock"), options_(options), own_(OwnHolder()) {
   try {
     Take();
   } catch (...) {
-    ::close(fd_);
+    if (fd_ >= 0) ::close(fd_);
     throw;
   }
 }
 
 RunLock::~RunLock() {
-  if (Read() == own_ && ::ftruncate(fd_, 0) != 0) {
-    spdlog::warn("cannot clear {}: {}", path_.string(), std::strerror(errno));
+  if (Read() == own_ && ::unlink(path_.c_str()) != 0) {
+    spdlog::warn("cannot remove {}: {}", path_.string(), std::strerror(errno));
   }
   ::close(fd_);
+}
+
+void RunLock::Open() {
+  if (fd_ >= 0) ::close(fd_);
+  fd_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+  if (fd_ < 0) {
+    throw IoError("cannot write {}: {}; choose a run directory that can be written", path_.string(),
+                  std::strerror(errno));
+  }
+}
+
+// Whether the file that is open is still the one of that name: the holder before may have removed it.
+bool RunLock::IsInPlace() const {
+  struct stat opened {
+  }, named{};
+  return ::fstat(fd_, &opened) == 0 && ::stat(path_.c_str(), &named) == 0 && opened.st_ino == named.st_ino &&
+         opened.st_dev == named.st_dev;
 }
 
 // False where the file system has no flock.
@@ -108,12 +118,15 @@ bool RunLock::TryFlock() const {
 }
 
 void RunLock::Take() {
-  const bool flock_works = TryFlock();
+  bool flock_works = false;
+  do {
+    Open();
+    flock_works = TryFlock();
+  } while (!IsInPlace());
   RefuseLivingHolder(flock_works);
   Write(own_);
   if (!flock_works) {  // two that came at the same moment: the last to write has it
-    spdlog::warn("{}: the file system has no locks ({}); relying on signs of life", path_.string(),
-                 std::strerror(errno));
+    spdlog::warn("{}: the file system has no locks; relying on signs of life", path_.string());
     SleepSeconds(options_.sign_of_life_s / 10);
     if (Read() != own_) Refuse(Read());
   }

@@ -18,7 +18,7 @@ class RunLock {
   // Takes the lock, and over one that its holder left behind when it was killed. Throws ConfigError that names the
   // holder's host, process and job, IoError when the folder cannot be written.
   explicit RunLock(const std::filesystem::path& folder, const RunLockOptions& options = {});
-  // Gives it back.
+  // Gives it back: the file is gone.
   ~RunLock();
   RunLock(const RunLock&) = delete;
   RunLock& operator=(const RunLock&) = delete;
@@ -28,6 +28,8 @@ class RunLock {
 
  private:
   void Take();
+  void Open();
+  bool IsInPlace() const;
   bool TryFlock() const;
   void RefuseLivingHolder(bool flock_works);
   [[noreturn]] void Refuse(const std::string& holder) const;
