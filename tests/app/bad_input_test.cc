@@ -227,10 +227,12 @@ TEST_F(BadInputTest, BaselinesUnderOtherOptionsThanTheRuns) {
                 {Path("run-for-baselines"), "evaluation.num_samples", "'31'"});
 }
 
+// With the snapshot before it, it is replaced: damage_test.cc.
 TEST_F(BadInputTest, ADamagedPopulation) {
   ASSERT_EQ(RunCommand(Lcsc(project_->Search("damaged-run"))).exit_code, 0);
   const std::string population = Path("damaged-run/population.h5");
   fs::resize_file(population, fs::file_size(population) / 2);
+  fs::remove(Path("damaged-run/population.prev.h5"));
   ExpectRefused(Lcsc({"status", Path("damaged-run")}), {population});
   ExpectRefused(MpiLcsc(3, project_->Search("damaged-run")), {population});
 }
