@@ -50,7 +50,7 @@ class CandidateEvaluator : public StagedEvaluator {
   void MakeNetworks(const Trajectory& trajectory, const std::string& origin);
 
   MemoryPlan plan_;
-  std::int64_t network_bytes_ = 0;  // of one slot's weights
+  std::int64_t network_bytes_ = 0;                 // of one slot's weights
   std::unique_ptr<Collective> merging_, scoring_;  // the group, once for each stage that speaks
   Scorer scorer_;
   std::unique_ptr<WeightMerger> merger_;
