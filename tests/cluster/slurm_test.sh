@@ -49,7 +49,7 @@ submit() {
 }
 
 status() { "$LCSC" status "$scratch/$1" --json; }
-evaluations() { status "$1" | grep -oP '(?<="evaluations":)\d+' || fail "a run directory $1 that can be read"; }
+evaluations() { status "$1" | python3 -c 'import json, sys; print(json.load(sys.stdin)["evaluations"])' || fail "a run directory $1 that can be read"; }
 
 # Gives a search without an end one that comes soon: less than two generations from here.
 end_soon() {
@@ -98,7 +98,7 @@ give_up() {
   cat >"$scratch/$name" <<END
 #!/usr/bin/env bash
 count=\$(cat $scratch/$name.count 2>/dev/null || echo 0)
-[ "\$1" = status ] && { echo "{\"evaluations\":\$count,\"x\":1}"; exit; }
+[ "\$1" = status ] && { echo "{\"evaluations\":\$count,\"live\":{\"evaluations\":0}}"; exit; }
 mkdir -p "$scratch/$name.run"
 [ "\$OMPI_COMM_WORLD_RANK" != 0 ] || echo \$((count + $step)) >$scratch/$name.count
 exit 5
