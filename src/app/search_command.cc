@@ -33,11 +33,14 @@ class SearchCommand : public Command {
             &memory_budget_, {0, 1e6});
     set.Add({"", "max-hours", "h", "stop cleanly after this time; overrides run.max_hours unless 0"}, &max_hours_,
             {0, 1e6});
+    set.AddFlag({"", "where", "", "print the run directory that these options give, and do nothing else"}, &where_);
     AddJsonFlag(set, &json_);
     file_.AddOptions(set);
   }
 
   ExitCode Run(const World& world, OptionSet& set) override {
+    if (!run_.empty()) file_.run.directory = run_;
+    if (where_) return PrintWhere(world, set);
     InstallStopSignals();
     AgreeOnSetUp(world, [&] { SetUp(world, set); });
     if (IsFinished(world)) {
@@ -63,8 +66,13 @@ class SearchCommand : public Command {
   }
 
  private:
+  ExitCode PrintWhere(const World& world, OptionSet& set) const {
+    set.Require("run.directory");
+    if (world.world_rank == 0) std::printf("%s\n", file_.run.directory.c_str());
+    return ExitCode::kDone;
+  }
+
   void SetUp(const World& world, OptionSet& set) {
-    if (!run_.empty()) file_.run.directory = run_;
     if (memory_budget_ > 0) file_.run.memory_budget = memory_budget_;
     if (max_hours_ > 0) file_.run.max_hours = max_hours_;
     if (file_.run.max_hours > 0) SetStopDeadline(file_.run.max_hours * 3600);
@@ -138,7 +146,7 @@ class SearchCommand : public Command {
 
   std::string run_;
   double memory_budget_ = 0, max_hours_ = 0;
-  bool json_ = false;
+  bool where_ = false, json_ = false;
   ConfigFile file_;
   int function_evaluations_ = 0;
   RunIdentity identity_;

@@ -8,6 +8,7 @@
 #include <atomic>
 #include <csignal>
 #include <cstring>
+#include <ctime>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -82,7 +83,7 @@ void WriteLastWords(const char* signal_name, const Activity& activity) {
   if (fd < 0) return;
   SignalText line;
   line.Add(activity.candidate_id).Add(" ").Add(signal_name);
-  AddPlace(line, activity).Add("\n").WriteTo(fd);
+  AddPlace(line, activity).Add(" at ").Add(static_cast<std::int64_t>(::time(nullptr))).Add("\n").WriteTo(fd);
   ::close(fd);
 }
 

@@ -42,9 +42,10 @@ void AddRunOptions(OptionSet& set, RunOptions& options) {
                "bounds the journal. 0 is after every outcome"),
           &options.snapshot_interval_s, {0, 1e6});
   set.Add(
-      text("max_hours", "h",
-           "time after which the search stops as if it had been asked to: what is in flight is given up, a snapshot "
-           "published, exit code 3. 0 is never"),
+      text(
+          "max_hours", "h",
+          "time after which the search stops as if it had been asked to: a snapshot is published, what is in flight is "
+          "given up (without mpirun the process first ends the stage that it is in), exit code 3. 0 is never"),
       &options.max_hours, {0, 1e6});
   set.Add(text("max_crashes", "times",
                "how often a candidate may crash or hang its worker before it counts as failed and is passed over; 0 is "

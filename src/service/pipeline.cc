@@ -45,6 +45,8 @@ std::exception_ptr PlacedError() {
   }
   try {
     throw;
+  } catch (const CommError& error) {  // in the middle of a search a peer is lost; another start finds it again
+    return std::make_exception_ptr(LostRankError("{} ({})", error.what(), place));
   } catch (const Error& error) {
     return std::make_exception_ptr(Error(fmt::format("{} ({})", error.what(), place), error.exit_code()));
   } catch (const std::exception& error) {

@@ -1,8 +1,10 @@
 #include "lcsc/service/search_run.h"
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "lcsc/base/error.h"
 #include "lcsc/base/log.h"
@@ -162,6 +164,7 @@ class Session {
       Outcome given_up;
       given_up.failure = fmt::format("its worker was lost {} times: {}", count, reasons);
       Record({.candidate_id = candidate.id, .outcome = std::move(given_up)});
+      if (directory_ != nullptr) directory_->SyncJournal();
       return;
     }
     if (directory_ != nullptr && candidate.seen) directory_->Append(candidate);
@@ -179,11 +182,14 @@ class Session {
     }
   }
 
-  // What workers that crashed have left behind becomes part of the run.
+  // What workers that crashed have left behind becomes part of the run. The ranks of a group crash together: that is
+  // one crash of their candidate. And a kill may have kept a report that was noted from being removed.
   void NoteCrashes() {
     const std::vector<CrashReport> reports = directory_->ReadCrashReports();
+    std::set<std::int64_t> accused;
     for (const CrashReport& report : reports) {
-      if (report.accusation) accusations_.push_back(*report.accusation);
+      if (!report.accusation || std::ranges::count(accusations_, *report.accusation) > 0) continue;
+      if (accused.insert(report.accusation->candidate_id).second) accusations_.push_back(*report.accusation);
     }
     if (reports.empty()) return;
     Publish(RunState::kRunning);

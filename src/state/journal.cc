@@ -31,7 +31,8 @@ struct RecordHeader {
   std::int64_t sequence = 0;       // 0, 1, 2, ... in this journal
   std::int64_t payload_bytes = 0;  // CBOR
 };
-constexpr std::size_t kDigestBytes = 32;  // hexadecimal, of journal number, header and payload
+constexpr std::uintmax_t kMostBytes = std::uintmax_t{4} << 30;  // a search begins a new one long before
+constexpr std::size_t kDigestBytes = 32;                        // hexadecimal, of journal number, header and payload
 
 template <typename T>
 std::string BytesOf(const T& value) {
@@ -105,8 +106,39 @@ json JsonOfEntry(const JournalEntry& entry) {
   return {{"accused", accusation.candidate_id}, {"reason", accusation.reason}};
 }
 
+// Follows a CBOR text without keeping it, and ends where it is nested more deeply than any of ours: the reader that
+// keeps it calls itself at each level.
+class DepthLimit : public json::json_sax_t {
+ public:
+  bool null() override { return true; }
+  bool boolean(bool) override { return true; }
+  bool number_integer(number_integer_t) override { return true; }
+  bool number_unsigned(number_unsigned_t) override { return true; }
+  bool number_float(number_float_t, const string_t&) override { return true; }
+  bool string(string_t&) override { return true; }
+  bool binary(binary_t&) override { return true; }
+  bool key(string_t&) override { return true; }
+  bool start_object(std::size_t) override { return Enter(); }
+  bool start_array(std::size_t) override { return Enter(); }
+  bool end_object() override { return Leave(); }
+  bool end_array() override { return Leave(); }
+  bool parse_error(std::size_t, const std::string&, const json::exception&) override { return false; }
+
+ private:
+  static constexpr int kMostLevels = 8;
+  bool Enter() { return ++level_ <= kMostLevels; }
+  bool Leave() { return --level_ >= 0; }
+  int level_ = 0;
+};
+
+bool IsShallow(std::string_view cbor) {
+  DepthLimit limit;
+  return json::sax_parse(cbor.begin(), cbor.end(), &limit, json::input_format_t::cbor);
+}
+
 // nullopt: the payload is not one of ours, though its digest is right.
 std::optional<JournalEntry> EntryOf(std::string_view payload) {
+  if (!IsShallow(payload)) return std::nullopt;
   try {
     const json entry = json::from_cbor(payload.begin(), payload.end());
     if (entry.contains("outcome")) {
@@ -179,7 +211,12 @@ void JournalWriter::Sync() {
 JournalContent ReadJournal(const fs::path& path, std::int64_t number) {
   std::ifstream file(path, std::ios::binary);
   if (!file) throw InputError("cannot read {}: {}", path.string(), std::strerror(errno));
-  std::string content(fs::file_size(path), '\0');
+  const std::uintmax_t size = fs::file_size(path);
+  if (size > kMostBytes) {
+    throw InputError("{}: expected a journal of at most {} bytes, found {}; put it elsewhere to go on without it",
+                     path.string(), kMostBytes, size);
+  }
+  std::string content(size, '\0');
   file.read(content.data(), static_cast<std::streamsize>(content.size()));
   content.resize(static_cast<std::size_t>(file.gcount()));
   std::string_view rest = content;

@@ -1,4 +1,5 @@
 // population.h5: docs/population.md.
+#include <algorithm>
 #include <cerrno>
 #include <cmath>
 #include <cstring>
@@ -211,21 +212,32 @@ std::vector<Accusation> ReadAccusations(const Hdf5Group& root) {
   return accusations;
 }
 
+std::string DigestOfFirst(std::istream& file, std::uintmax_t num_bytes) {
+  Digest digest;
+  std::string block(std::size_t{1} << 20, '\0');
+  while (num_bytes > 0 && file) {
+    file.read(block.data(), static_cast<std::streamsize>(std::min<std::uintmax_t>(block.size(), num_bytes)));
+    digest.Update(std::string_view(block).substr(0, static_cast<std::size_t>(file.gcount())));
+    num_bytes -= static_cast<std::uintmax_t>(file.gcount());
+  }
+  return digest.Hex();
+}
+
 // Whether the file ends in the digest of what stands before it. Throws InputError when it ends in another.
 bool HasRightDigest(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);
   if (!file) throw InputError("cannot read {}: {}", path.string(), std::strerror(errno));
-  std::string content(std::filesystem::file_size(path), '\0');
-  file.read(content.data(), static_cast<std::streamsize>(content.size()));
-  content.resize(static_cast<std::size_t>(file.gcount()));
-  if (content.size() < kDigestLineBytes) return false;
-  const std::string_view body = std::string_view(content).substr(0, content.size() - kDigestLineBytes);
-  const std::string_view line = std::string_view(content).substr(body.size());
-  if (!line.starts_with(kDigestMark)) return false;
-  const std::string found = DigestOf(body);
-  if (line.substr(kDigestMark.size(), found.size()) == found) return true;
-  throw InputError("{}: expected the digest {}, found {}; the file is damaged", path.string(),
-                   line.substr(kDigestMark.size(), found.size()), found);
+  const std::uintmax_t size = std::filesystem::file_size(path);
+  if (size < kDigestLineBytes) return false;
+  const std::uintmax_t body_bytes = size - kDigestLineBytes;
+  std::string line(kDigestLineBytes, '\0');
+  file.seekg(static_cast<std::streamoff>(body_bytes));
+  file.read(line.data(), static_cast<std::streamsize>(line.size()));
+  if (!file || !line.starts_with(kDigestMark)) return false;
+  file.seekg(0);
+  const std::string found = DigestOfFirst(file, body_bytes), expected = line.substr(kDigestMark.size(), found.size());
+  if (expected == found) return true;
+  throw InputError("{}: expected the digest {}, found {}; the file is damaged", path.string(), expected, found);
 }
 
 }  // namespace

@@ -93,8 +93,9 @@ std::optional<PopulationSnapshot> RunDirectory::ReadEitherSnapshot(std::string* 
 }
 
 void RunDirectory::Replay(PopulationSnapshot& snapshot) const {
-  std::set<std::int64_t> told;
+  std::set<std::int64_t> told, asked_for;
   for (const EvaluatedCandidate& member : snapshot.population) told.insert(member.candidate.id);
+  for (const Candidate& candidate : snapshot.in_flight) asked_for.insert(candidate.id);
   const auto add = [&](JournalEntry& entry) {
     if (auto* member = std::get_if<EvaluatedCandidate>(&entry)) {
       if (!told.insert(member->candidate.id).second) return;
@@ -102,7 +103,8 @@ void RunDirectory::Replay(PopulationSnapshot& snapshot) const {
       snapshot.population.push_back(std::move(*member));
       ++snapshot.journalled;
     } else if (auto* asked = std::get_if<Candidate>(&entry)) {
-      snapshot.in_flight.push_back(std::move(*asked));
+      // A search that was resumed asks again for what was in flight, and writes it down again.
+      if (asked_for.insert(asked->id).second) snapshot.in_flight.push_back(std::move(*asked));
     } else {
       snapshot.accusations.push_back(std::get<Accusation>(entry));
     }

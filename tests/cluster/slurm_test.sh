@@ -99,6 +99,7 @@ give_up() {
 #!/usr/bin/env bash
 count=\$(cat $scratch/$name.count 2>/dev/null || echo 0)
 [ "\$1" = status ] && { echo "{\"evaluations\":\$count,\"live\":{\"evaluations\":0}}"; exit; }
+case "\$*" in *--where) echo "$name.run"; exit ;; esac
 mkdir -p "$scratch/$name.run"
 [ "\$OMPI_COMM_WORLD_RANK" != 0 ] || echo \$((count + $step)) >$scratch/$name.count
 exit 5

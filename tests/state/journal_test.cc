@@ -103,6 +103,12 @@ TEST_F(JournalTest, AnotherJournalAndANewerVersionAreRefused) {
   EXPECT_THROW(ReadJournal(path(), 7), InputError);
 }
 
+TEST_F(JournalTest, AFileTooLongForAJournalIsRefusedAndNotRead) {
+  WriteSix();
+  fs::resize_file(path(), std::uintmax_t{15} << 40);
+  EXPECT_THROW(ReadJournal(path(), 7), InputError);
+}
+
 TEST_F(JournalTest, AFullDiskLosesNothingThatWasSynced) {
   const std::int64_t six = WriteSix();
   {

@@ -153,6 +153,18 @@ TEST_F(RecoveryTest, WhatWasAskedForIsInFlightUntilItIsTold) {
   EXPECT_EQ(read->in_flight, std::vector<Candidate>{asked(1)});
 }
 
+// By a search that was resumed and killed again before it was told.
+TEST_F(RecoveryTest, WhatWasAskedForTwiceIsInFlightOnce) {
+  RunDirectory directory = RunDirectory::Create(folder());
+  PopulationSnapshot snapshot;
+  Candidate asked = Member(0).candidate;
+  asked.seen = 0;
+  snapshot.in_flight = {asked};
+  directory.PublishSnapshot(snapshot);
+  directory.Append(asked);
+  EXPECT_EQ(directory.ReadSnapshot()->in_flight, std::vector<Candidate>{asked});
+}
+
 TEST_F(RecoveryTest, CrashReportsNameTheCandidate) {
   const RunDirectory directory = RunDirectory::Create(folder());
   std::ofstream(folder() / "crash-2.txt") << "17 SIGSEGV in stage sample on rank 2 (n1)\n";

@@ -1,6 +1,6 @@
 // Makes the program that it is linked into fail at its fault points (lcsc/base/fault_point.h), as LCSC_FAULTS says:
 //
-//   LCSC_FAULTS = fault [; fault]...       fault = site [@number] [#rank] = action [*times | ~probability]
+//   LCSC_FAULTS = fault [; fault]...       fault = site [@number] [#rank] = action [+skipped] [*times | ~probability]
 //
 //   site     the fault point's name: stage.measure, collective.gather, file.rename, ...
 //   number   only with this number, the candidate's id
@@ -12,6 +12,7 @@
 //            kill     SIGKILL to itself
 //            stop     SIGSTOP to itself
 //            hang     sleeps for ever in this thread
+//   +skipped       not the first so many times in a process
 //   *times         only the first so many times in a process; ~probability: each time with this probability
 //
 // "stage.measure@7#1=segv; file.sync=enospc*1": rank 1 crashes at candidate 7; each rank's first fsync fails. A fault
@@ -40,7 +41,8 @@ namespace {
 struct Fault {
   std::string site, action;
   std::optional<std::int64_t> number;
-  std::int64_t times = -1;  // left; below 0: always
+  std::int64_t skipped = 0;  // left
+  std::int64_t times = -1;   // left; below 0: always
   double probability = 1;
 };
 
@@ -63,6 +65,10 @@ bool IsHit(Fault& fault, const FaultSite& site) {
   static std::mutex mutex;
   const std::lock_guard lock(mutex);
   if (fault.site != site.name || (fault.number && *fault.number != site.number) || fault.times == 0) return false;
+  if (fault.skipped > 0) {
+    --fault.skipped;
+    return false;
+  }
   if (fault.probability < 1) {
     static std::mt19937_64 random(std::random_device{}());
     if (!std::bernoulli_distribution(fault.probability)(random)) return false;
@@ -74,7 +80,7 @@ bool IsHit(Fault& fault, const FaultSite& site) {
 // Those of this rank.
 std::deque<Fault> ReadFaults(const std::string& text) {
   static const std::regex kFault(
-      R"(\s*([a-z_.]+)(?:@(\d+))?(?:#(\d+))?=(throw|enospc|segv|abort|kill|stop|hang)(?:\*(\d+)|~([0-9.]+))?\s*)");
+      R"(\s*([a-z_.]+)(?:@(\d+))?(?:#(\d+))?=(throw|enospc|segv|abort|kill|stop|hang)(?:\+(\d+))?(?:\*(\d+)|~([0-9.]+))?\s*)");
   const char* const variable = std::getenv("OMPI_COMM_WORLD_RANK");
   const std::string world_rank = variable != nullptr ? variable : "0";
   std::deque<Fault> faults;
@@ -85,7 +91,8 @@ std::deque<Fault> ReadFaults(const std::string& text) {
     if (part.find_first_not_of(' ') == std::string::npos) continue;
     std::smatch match;
     if (!std::regex_match(part, match, kFault)) {
-      std::fprintf(stderr, "LCSC_FAULTS: expected site[@number][#rank]=action[*times|~probability], found '%s'\n",
+      std::fprintf(stderr,
+                   "LCSC_FAULTS: expected site[@number][#rank]=action[+skipped][*times|~probability], found '%s'\n",
                    part.c_str());
       std::_Exit(2);
     }
@@ -94,8 +101,9 @@ std::deque<Fault> ReadFaults(const std::string& text) {
     fault.site = match[1];
     fault.action = match[4];
     if (match[2].matched) fault.number = std::stoll(match[2]);
-    if (match[5].matched) fault.times = std::stoll(match[5]);
-    if (match[6].matched) fault.probability = std::stod(match[6]);
+    if (match[5].matched) fault.skipped = std::stoll(match[5]);
+    if (match[6].matched) fault.times = std::stoll(match[6]);
+    if (match[7].matched) fault.probability = std::stod(match[7]);
   }
   return faults;
 }
