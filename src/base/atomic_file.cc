@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <vector>
 
 #include "lcsc/base/error.h"
 #include "lcsc/base/fault_point.h"
@@ -30,6 +31,17 @@ class FileDescriptor {
 };
 
 fs::path FolderOf(const fs::path& path) { return path.has_parent_path() ? path.parent_path() : fs::path("."); }
+
+// Those that get a new entry when the folder is made with its parents.
+std::vector<fs::path> FoldersThatChange(fs::path folder) {
+  if (!folder.has_filename()) folder = folder.parent_path();
+  std::vector<fs::path> changing;
+  std::error_code ignored;
+  for (; !folder.empty() && !fs::exists(folder, ignored); folder = folder.parent_path()) {
+    changing.push_back(FolderOf(folder));
+  }
+  return changing;
+}
 
 }  // namespace
 
@@ -73,10 +85,14 @@ void PublishText(const fs::path& path, std::string_view content) {
 }
 
 void CreateFolder(const fs::path& folder) {
+  const std::vector<fs::path> changing = FoldersThatChange(folder);
   std::error_code error;
   fs::create_directories(folder, error);
   if (error || !fs::is_directory(folder)) {
     throw IoError("cannot create the folder {}: {}", folder.string(), error ? error.message() : "a file is in the way");
+  }
+  for (const fs::path& changed : changing) {
+    if (::access(changed.c_str(), R_OK) == 0) SyncToDisk(changed);  // one may be written and not read
   }
 }
 

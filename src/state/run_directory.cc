@@ -1,6 +1,11 @@
 #include "lcsc/state/run_directory.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <ranges>
 #include <regex>
 #include <set>
@@ -21,9 +26,30 @@ void KeepAsPrevious(const fs::path& path, const fs::path& previous) {
   std::error_code error;
   fs::remove(temporary, error);
   fs::create_hard_link(path, temporary, error);
-  if (error) fs::copy_file(path, temporary, error);  // not every file system has hard links
+  if (error && fs::copy_file(path, temporary, error)) SyncToDisk(temporary);  // not every file system has hard links
   if (!error) fs::rename(temporary, previous, error);
   if (error) throw IoError("cannot keep {} as {}: {}", path.string(), previous.string(), error.message());
+}
+
+// What a kill in the middle of a publish has left behind.
+void RemoveLeftovers(const fs::path& folder) {
+  static const std::regex kName(R"((config\.ini|population\.h5)\.tmp-\d+|(population\.prev\.h5|live\.json)\.tmp)");
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    std::error_code ignored;
+    if (std::regex_match(entry.path().filename().string(), kName)) fs::remove(entry.path(), ignored);
+  }
+}
+
+// A journal that is there and that this search did not make is another's.
+void ClaimJournal(const fs::path& path) {
+  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  if (fd >= 0) {
+    ::close(fd);
+    return;
+  }
+  if (errno != EEXIST) throw IoError("cannot make {}: {}", path.string(), std::strerror(errno));
+  throw ConfigError("{} is there already: another search has gone on with the run; this one ends and leaves it alone",
+                    path.string());
 }
 
 }  // namespace
@@ -44,6 +70,7 @@ RunDirectory RunDirectory::Create(const fs::path& folder) {
   CreateFolder(folder);
   RunDirectory directory(folder);
   directory.lock_ = std::make_unique<RunLock>(folder);
+  RemoveLeftovers(folder);
   return directory;
 }
 
@@ -160,14 +187,16 @@ std::int64_t RunDirectory::NextJournalNumber() const {
 // The new journal is there before the snapshot that names it, and the old ones go after it, so that at every moment
 // each of the two snapshots has all that followed it.
 void RunDirectory::PublishSnapshot(const PopulationSnapshot& snapshot) {
-  const std::int64_t number = journal_ ? journal_number_ + 1 : NextJournalNumber();
+  if (lock_) lock_->Confirm();
+  const std::int64_t number = journal_number_ > 0 ? journal_number_ + 1 : NextJournalNumber();
+  ClaimJournal(JournalPath(number));
+  journal_number_ = number;  // used up, also when the snapshot cannot be written
   auto journal = std::make_unique<JournalWriter>(JournalPath(number), number);
   KeepAsPrevious(population_path(), previous_path());
   PopulationSnapshot numbered = snapshot;
   numbered.journal = number;
   PublishPopulation(population_path(), numbered);
   journal_ = std::move(journal);
-  journal_number_ = number;
   for (const std::int64_t old : JournalNumbers()) {
     std::error_code ignored;
     if (old < previous_number_) fs::remove(JournalPath(old), ignored);
@@ -177,13 +206,14 @@ void RunDirectory::PublishSnapshot(const PopulationSnapshot& snapshot) {
 
 void RunDirectory::Append(const JournalEntry& entry) {
   LCSC_CHECK(journal_ != nullptr);
+  if (lock_) lock_->ConfirmIfDue();
   journal_->Append(entry);
 }
 
 void RunDirectory::SyncJournal() {
   LCSC_CHECK(journal_ != nullptr);
   journal_->Sync();
-  if (lock_) lock_->Refresh();
+  if (lock_) lock_->ConfirmIfDue();
 }
 
 std::vector<CrashReport> RunDirectory::ReadCrashReports() const {

@@ -77,6 +77,20 @@ TEST_F(ResumeTest, AnotherTrajectoryIsRefused) {
                 {"evaluation.trajectory", digest("f32.traj"), digest("other.traj")});
 }
 
+// Where locks do not reach across hosts: it had been stopped for so long that another took the run over.
+TEST_F(ResumeTest, ASearchThatWasTakenOverEndsWithACodeThatIsNotRetried) {
+  RunningCommand command(
+      MpiLcsc(3, Search("taken", {"--set", "run.snapshot_interval_s=0", "--max-hours", "0.01"}, 100000)));
+  AwaitOutcomes(command, "taken", 5);
+  const std::string lock = project_->Path("taken") + "/lock", other = R"({"host": "elsewhere", "pid": 7, "job": ""})";
+  WriteBytes(lock + ".new", other);
+  std::filesystem::rename(lock + ".new", lock);
+  const CommandResult result = command.Wait();
+  EXPECT_EQ(result.exit_code, 2) << result.err;
+  EXPECT_THAT(result.err, AllOf(HasSubstr("no longer this search's"), HasSubstr("process 7 on elsewhere")));
+  EXPECT_EQ(ReadBytes(lock), other);
+}
+
 TEST_F(ResumeTest, OtherNumSamplesAreRefused) {
   const CommandResult result =
       RunCommand(Lcsc(project_->Search("whole", {"--set", "search.epochs=6", "--set", "search.children=10"})));

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include "lcsc/base/error.h"
+#include "lcsc/base/fault_point.h"
 #include "support/disk_full.h"
 #include "support/temp_folder.h"
 
@@ -77,6 +78,17 @@ TEST(CreateFolderTest, MakesParentsAndAcceptsAFolderThatIsThere) {
   CreateFolder(folder / "a/b/c");
   EXPECT_NO_THROW(CreateFolder(folder / "a/b/c"));
   EXPECT_TRUE(fs::is_directory(folder / "a/b/c"));
+}
+
+TEST(CreateFolderTest, TheNamesOfNewFoldersReachTheDisk) {
+  const TempFolder folder;
+  int flushes = 0;
+  SetFaultHook([&](const FaultSite& site) { flushes += site.name == "file.sync" ? 1 : 0; });
+  CreateFolder(folder / "a/b/c/");
+  EXPECT_EQ(flushes, 3) << "of the folder, a and b";
+  CreateFolder(folder / "a/b/c");
+  SetFaultHook(nullptr);
+  EXPECT_EQ(flushes, 3) << "nothing is new";
 }
 
 TEST(CreateFolderTest, AFileInTheWayIsNamed) {

@@ -1,15 +1,32 @@
 #include "lcsc/state/run_directory.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <utility>
 
 #include "lcsc/base/error.h"
+#include "lcsc/base/fault_point.h"
 #include "lcsc/store/hdf5.h"
 #include "state/snapshots.h"
+#include "support/temp_folder.h"
+
+namespace {
+bool g_has_links = true;
+}
+
+// In place of the C library's.
+extern "C" int link(const char* from, const char* to) noexcept {
+  if (g_has_links) return ::linkat(AT_FDCWD, from, AT_FDCWD, to, 0);
+  errno = EPERM;
+  return -1;
+}
 
 namespace lcsc {
 namespace {
@@ -91,6 +108,51 @@ TEST_F(RunDirectoryTest, AFullDiskLeavesTheOldSnapshot) {
   for (const auto& entry : fs::directory_iterator(folder_)) {
     EXPECT_EQ(entry.path().string().find(".tmp"), std::string::npos) << entry.path();
   }
+}
+
+// Two masters where locks do not reach: the one that was taken for dead goes on.
+TEST_F(RunDirectoryTest, AMasterThatWasTakenForDeadLeavesTheOthersRecordsAlone) {
+  RunDirectory directory = RunDirectory::Create(folder_);
+  directory.PublishSnapshot(SnapshotOf(2));
+  const std::string snapshot = ReadBytes(directory.population_path());
+  WriteBytes(folder_ / "journal-00000002.bin", "of another");
+  EXPECT_THAT(MessageOf<ConfigError>([&] { directory.PublishSnapshot(SnapshotOf(3)); }),
+              HasSubstr("journal-00000002.bin is there already"));
+  WriteBytes(folder_ / "lock", R"({"host": "elsewhere", "pid": 7, "job": ""})");
+  EXPECT_THAT(MessageOf<ConfigError>([&] { directory.PublishSnapshot(SnapshotOf(3)); }),
+              HasSubstr("process 7 on elsewhere"));
+  EXPECT_FALSE(fs::exists(folder_ / "journal-00000003.bin"));
+  EXPECT_EQ(ReadBytes(folder_ / "journal-00000002.bin"), "of another");
+  EXPECT_EQ(ReadBytes(directory.population_path()), snapshot);
+}
+
+TEST_F(RunDirectoryTest, ANewHolderRemovesWhatKilledPublishesLeft) {
+  const std::vector<std::string> leftovers = {"config.ini.tmp-12", "population.h5.tmp-345", "population.prev.h5.tmp",
+                                              "live.json.tmp"};
+  const std::vector<std::string> others = {"population.h5.tmp-old", "notes.tmp-12", "config.ini.tmp",
+                                           "x.live.json.tmp"};
+  fs::create_directories(folder_);
+  for (const auto& names : {leftovers, others}) {
+    for (const std::string& name : names) WriteBytes(folder_ / name, "half");
+  }
+  RunDirectory::Create(folder_);
+  for (const std::string& name : leftovers) EXPECT_FALSE(fs::exists(folder_ / name)) << name;
+  for (const std::string& name : others) EXPECT_TRUE(fs::exists(folder_ / name)) << name;
+}
+
+TEST_F(RunDirectoryTest, WithoutHardLinksThePreviousSnapshotReachesTheDiskAsACopy) {
+  RunDirectory directory = RunDirectory::Create(folder_);
+  directory.PublishSnapshot(SnapshotOf(1));
+  int flushes = 0;
+  SetFaultHook([&](const FaultSite& site) { flushes += site.name == "file.sync" ? 1 : 0; });
+  directory.PublishSnapshot(SnapshotOf(2));
+  const int with_links = std::exchange(flushes, 0);
+  g_has_links = false;
+  directory.PublishSnapshot(SnapshotOf(3));
+  g_has_links = true;
+  SetFaultHook(nullptr);
+  EXPECT_EQ(flushes, with_links + 1);
+  ExpectEqual(ReadPopulation(directory.previous_path()), SnapshotOf(2));
 }
 
 TEST_F(RunDirectoryTest, ATruncatedSnapshotIsRefusedByName) {

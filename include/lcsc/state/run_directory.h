@@ -63,7 +63,7 @@ class NewerVersionError : public InputError {
 class RunDirectory {
  public:
   // For the one who writes: makes the folder when it is absent, and holds it against others (state/run_lock.h). Throws
-  // IoError, and ConfigError when another holds it.
+  // IoError, and ConfigError when another holds it. Removes what a kill in the middle of a publish has left.
   static RunDirectory Create(const std::filesystem::path& folder);
   // Throws InputError when the folder is absent or holds no population.
   static RunDirectory OpenExisting(const std::filesystem::path& folder);
@@ -82,11 +82,12 @@ class RunDirectory {
   std::optional<PopulationSnapshot> Recover() const;
 
   // Atomic: the old snapshot or the new one is there, never half of one; the old one is kept as the previous. Begins a
-  // new journal. Throws IoError.
+  // new journal. Throws IoError, and ConfigError when another search has taken the folder over: nothing of its is
+  // touched.
   void PublishSnapshot(const PopulationSnapshot& snapshot);
-  // On the disk after SyncJournal. REQUIRES: PublishSnapshot was called before. Throws IoError.
+  // On the disk after SyncJournal. REQUIRES: PublishSnapshot was called before. Throws as PublishSnapshot does.
   void Append(const JournalEntry& entry);
-  // Also keeps the lock alive: to be called at least every second. Throws IoError.
+  // Also looks whether the folder is still this search's: to be called often. Throws as PublishSnapshot does.
   void SyncJournal();
   std::int64_t journal_bytes() const { return journal_ ? journal_->bytes() : 0; }
 
