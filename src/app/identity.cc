@@ -20,6 +20,13 @@ RunIdentity IdentityOptions(const OptionSet& set, const std::string& prefix) {
   if (const auto schedule = identity.find("search.schedule"); schedule != identity.end()) {
     if (schedule->second == SearchOptions{}.schedule) identity.erase(schedule);
   }
+  // Nor those of before there were strategies.
+  if (const auto strategy = identity.find("search.strategy"); strategy != identity.end()) {
+    if (strategy->second != SearchOptions{}.strategy) return identity;
+    for (const char* name : {"strategy", "learning_rate", "starts", "noise_blocks", "patience"}) {
+      identity.erase(std::string("search.") + name);
+    }
+  }
   return identity;
 }
 

@@ -195,7 +195,7 @@ LiveView ViewOf(const PopulationSnapshot& snapshot) {
   for (const EvaluatedCandidate& member : snapshot.population) {
     ++count;
     const std::optional<double>& score = member.outcome.score;
-    if (!score || (view.best_score && *view.best_score <= *score)) continue;
+    if (member.candidate.wants_gradient || !score || (view.best_score && *view.best_score <= *score)) continue;
     view.best_score = score;
     view.best_curve.emplace_back(count, *score);
   }

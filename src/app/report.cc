@@ -85,7 +85,10 @@ std::string StageTable(const SearchSummary& summary) {
   double total = 0;
   std::map<Stage, std::vector<double>> seconds;
   for (const EvaluatedCandidate& member : summary.population) {
-    for (const Stage stage : kStages) seconds[stage].push_back(SecondsOf(stage, member.outcome.seconds));
+    for (const Stage stage : kStages) {
+      if (stage >= Stage::kBackward && !member.candidate.wants_gradient) continue;
+      seconds[stage].push_back(SecondsOf(stage, member.outcome.seconds));
+    }
     total += member.outcome.seconds.total();
   }
   Table table({"stage", "s per candidate (median)", "share of all stages' time"});

@@ -8,7 +8,7 @@
 #include "lcsc/base/stop_signal.h"
 #include "lcsc/comm/gather.h"
 #include "lcsc/model/registry.h"
-#include "lcsc/search/evolution.h"
+#include "lcsc/search/strategy.h"
 #include "lcsc/service/candidate_evaluator.h"
 #include "lcsc/service/evaluation_service.h"
 #include "lcsc/service/image_source.h"
@@ -54,7 +54,9 @@ class SearchCommand : public Command {
     RunEvaluationService(
         world, file_.run,
         [&](Collective& group) {
-          return std::make_unique<CandidateEvaluator>(file_.evaluation, group, LimitsOf(world, file_.run));
+          EvaluatorLimits limits = LimitsOf(world, file_.run);
+          limits.gradients = WantsGradients(file_.search);
+          return std::make_unique<CandidateEvaluator>(file_.evaluation, group, limits);
         },
         [&](EvaluationPool& pool) {
           directory_->PublishConfig(set.ToIni());
@@ -77,7 +79,9 @@ class SearchCommand : public Command {
     if (max_hours_ > 0) file_.run.max_hours = max_hours_;
     if (file_.run.max_hours > 0) SetStopDeadline(file_.run.max_hours * 3600);
     for (const char* key : {"evaluation.trajectory", "run.directory"}) set.Require(key);
-    for (const std::string& key : RequiredOptions(Objective(file_.evaluation.objective).metrics())) set.Require(key);
+    const MetricSet metrics = Objective(file_.evaluation.objective).metrics();
+    if (WantsGradients(file_.search)) CheckDifferentiable(metrics);
+    for (const std::string& key : RequiredOptions(metrics)) set.Require(key);
     if (world.world_rank != 0) return;
     WarnOfReference(world, file_.evaluation);
     const Trajectory trajectory = ReadTrajectory(file_.evaluation.trajectory);
@@ -86,7 +90,8 @@ class SearchCommand : public Command {
     function_evaluations_ =
         FunctionEvaluationsOf(file_.evaluation, *MakeDenoiser(nlohmann::json::parse(trajectory.network_json)));
     identity_ = SearchIdentity(set, file_.evaluation, trajectory);
-    strategy_ = std::make_unique<Evolution>(file_.search, trajectory.steps);
+    steps_ = trajectory.steps;
+    strategy_ = MakeStrategy(file_.search, steps_);
     directory_ = std::make_unique<RunDirectory>(RunDirectory::Create(file_.run.directory));
     snapshot_ = directory_->ReadSnapshot();
     if (snapshot_) CheckSameIdentity(snapshot_->identity, identity_, directory_->folder());
@@ -96,8 +101,15 @@ class SearchCommand : public Command {
 
   // Whether nothing is left to evaluate, as rank 0 knows. Collective.
   bool IsFinished(const World& world) const {
-    const bool finished = world.world_rank == 0 && NumDone() >= strategy_->planned_evaluations();
+    const bool finished = world.world_rank == 0 && snapshot_ && IsEnd(*snapshot_);
     return GatherTexts(world, finished ? "finished" : "").front() == "finished";
+  }
+
+  bool IsEnd(const PopulationSnapshot& snapshot) const {
+    const auto restored = MakeStrategy(file_.search, steps_);
+    if (NumDone() >= restored->planned_evaluations()) return true;
+    restored->Restore({snapshot.population, snapshot.in_flight});
+    return restored->Finished();
   }
 
   // A kill in the last moment, or fewer epochs than before, leave a run that has ended and does not say so.
@@ -110,9 +122,9 @@ class SearchCommand : public Command {
 
   void Finish() {
     if (snapshot_->state != RunState::kDone) MarkDone();
-    spdlog::info(
-        "{}: already finished: nothing to do; {} evaluations are done, {} are planned; raise search.epochs to go on",
-        directory_->folder().string(), NumDone(), strategy_->planned_evaluations());
+    spdlog::info("{}: already finished: nothing to do; {} evaluations are done, {} are planned; raise {} to go on",
+                 directory_->folder().string(), NumDone(), strategy_->planned_evaluations(),
+                 WantsGradients(file_.search) ? "search.gradient_steps" : "search.epochs");
     Print({.evaluations = NumDone(),
            .seconds = snapshot_->seconds,
            .utilisation = snapshot_->utilisation,
@@ -150,6 +162,7 @@ class SearchCommand : public Command {
   ConfigFile file_;
   int function_evaluations_ = 0;
   RunIdentity identity_;
+  std::vector<std::int64_t> steps_;
   std::unique_ptr<Strategy> strategy_;
   std::unique_ptr<RunDirectory> directory_;
   std::optional<PopulationSnapshot> snapshot_;  // as this session found it

@@ -88,6 +88,20 @@ void MpiCollective::ReduceToLeader(std::span<double> values) {
   WaitPolitely(&request);
 }
 
+// Into memory of its own and back: the sums of a part would overwrite terms of another.
+void MpiCollective::ReduceScatter(std::span<double> whole, std::span<const Part> parts) {
+  CollectiveFaultPoint("collective.reduce_scatter");
+  LCSC_CHECK(static_cast<int>(parts.size()) == group_size_);
+  std::vector<int> counts;
+  for (const Part& part : parts) counts.push_back(CountOf(part.size()));
+  const Part& own = parts[static_cast<std::size_t>(group_rank_)];
+  std::vector<double> sums(static_cast<std::size_t>(own.size()));
+  MPI_Request request = MPI_REQUEST_NULL;
+  LCSC_MPI_CHECK(MPI_Ireduce_scatter(whole.data(), sums.data(), counts.data(), MPI_DOUBLE, MPI_SUM, group_, &request));
+  WaitPolitely(&request);
+  std::ranges::copy(sums, whole.begin() + own.begin);
+}
+
 void MpiCollective::BroadcastBytes(void* data, std::size_t size) {
   MPI_Request request = MPI_REQUEST_NULL;
   LCSC_MPI_CHECK(MPI_Ibcast(data, CountOf(static_cast<std::int64_t>(size)), MPI_BYTE, 0, group_, &request));

@@ -18,6 +18,8 @@ std::vector<std::byte> PackCandidate(const std::optional<Candidate>& candidate) 
   ByteWriter writer;
   if (candidate) {
     writer.Put(candidate->id);
+    writer.Put(candidate->noise_block);
+    writer.Put(candidate->wants_gradient);
     writer.PutArray(candidate->coefficients.data(), candidate->coefficients.size());
   }
   return writer.Take();
@@ -27,6 +29,8 @@ std::optional<Candidate> UnpackCandidate(std::span<const std::byte> bytes) {
   if (bytes.empty()) return std::nullopt;
   ByteReader reader(bytes);
   Candidate candidate{.id = reader.Get<std::int64_t>(), .coefficients = {}};
+  candidate.noise_block = reader.Get<std::int64_t>();
+  candidate.wants_gradient = reader.Get<bool>();
   candidate.coefficients.resize(reader.remaining() / sizeof(double));
   reader.GetArray(candidate.coefficients.data(), candidate.coefficients.size());
   return candidate;
@@ -63,6 +67,8 @@ std::vector<std::byte> PackOutcome(const OutcomeMessage& message) {
     writer.PutText(name);
     writer.Put(value);
   }
+  writer.Put(message.outcome.gradient.size());
+  writer.PutArray(message.outcome.gradient.data(), message.outcome.gradient.size());
   writer.PutArray(message.outcome.failure.data(), message.outcome.failure.size());
   return writer.Take();
 }
@@ -78,6 +84,8 @@ OutcomeMessage UnpackOutcome(std::span<const std::byte> bytes) {
     const std::string name = reader.GetText();
     message.outcome.metrics[name] = reader.Get<double>();
   }
+  message.outcome.gradient.resize(reader.Get<std::size_t>());
+  reader.GetArray(message.outcome.gradient.data(), message.outcome.gradient.size());
   message.outcome.failure.resize(reader.remaining());
   reader.GetArray(message.outcome.failure.data(), message.outcome.failure.size());
   return message;

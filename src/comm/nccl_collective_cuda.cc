@@ -142,6 +142,21 @@ class NcclCollective : public Collective {
     AwaitStream();
   }
 
+  void ReduceScatter(std::span<double> whole, std::span<const Part> parts) override {
+    LCSC_CHECK(static_cast<int>(parts.size()) == group_size());
+    LCSC_CUDA_CHECK(cudaSetDevice(device_));
+    if (whole.empty()) return;
+    auto* const memory = static_cast<double*>(Staging(whole.size_bytes()));
+    LCSC_CUDA_CHECK(cudaMemcpyAsync(memory, whole.data(), whole.size_bytes(), cudaMemcpyHostToDevice, stream_.get()));
+    ReduceParts(memory, parts);
+    AwaitStream();
+    const Part& own = parts[static_cast<std::size_t>(group_rank())];
+    LCSC_CUDA_CHECK(cudaMemcpyAsync(whole.data() + own.begin, memory + own.begin,
+                                    static_cast<std::size_t>(own.size()) * sizeof(double), cudaMemcpyDeviceToHost,
+                                    stream_.get()));
+    AwaitStream();
+  }
+
   void GatherRowsToLeader(std::span<const float> own, std::span<float> whole, const RowParts& rows) override {
     mpi_.GatherRowsToLeader(own, whole, rows);
   }
@@ -157,6 +172,20 @@ class NcclCollective : public Collective {
       float* const first = whole + part.begin;
       LCSC_NCCL_CHECK(ncclBroadcast(first, first, static_cast<std::size_t>(part.size()), ncclFloat32, root,
                                     communicator_, stream_.get()));
+    }
+    LCSC_NCCL_CHECK(ncclGroupEnd());
+    AwaitIdle(Clock::duration::max());
+  }
+
+  // Each rank's part of the sum to that rank.
+  void ReduceParts(double* whole, std::span<const Part> parts) {
+    LCSC_NCCL_CHECK(ncclGroupStart());
+    for (int root = 0; root < group_size(); ++root) {
+      const Part& part = parts[static_cast<std::size_t>(root)];
+      if (part.size() == 0) continue;
+      double* const first = whole + part.begin;
+      LCSC_NCCL_CHECK(ncclReduce(first, first, static_cast<std::size_t>(part.size()), ncclFloat64, ncclSum, root,
+                                 communicator_, stream_.get()));
     }
     LCSC_NCCL_CHECK(ncclGroupEnd());
     AwaitIdle(Clock::duration::max());

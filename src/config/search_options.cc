@@ -6,6 +6,25 @@ void AddSearchOptions(OptionSet& set, SearchOptions& options) {
   const auto text = [](const char* name, const char* unit, const char* help, bool identity = true) {
     return OptionText{"search", name, unit, help, identity};
   };
+  set.AddChoice(text("strategy", "",
+                     "evolution: Alg. 1 of the paper, for any objective; gradient: descents along the objective's "
+                     "gradient with respect to the coefficients, from the best EMA candidates; the objective must "
+                     "consist of fid and kid"),
+                &options.strategy, {"evolution", "gradient"});
+  set.Add(text("gradient_steps", "steps", "steps of a descent at most; of strategy gradient", false),
+          &options.gradient_steps, {0, 1'000'000});
+  set.Add(text("learning_rate", "coefficient", "Adam's, at first; of strategy gradient"), &options.learning_rate,
+          {1e-9, 1000});
+  set.Add(text("starts", "descents", "from so many of the best EMA candidates; of strategy gradient"), &options.starts,
+          {1, 1000});
+  set.Add(text("noise_blocks", "blocks",
+               "blocks of num_samples samples each, all others than the one that scores are computed on, with which "
+               "gradients take turns; of strategy gradient"),
+          &options.noise_blocks, {1, 1'000'000});
+  set.Add(text("patience", "points",
+               "after so many points in a row that were no better a descent goes back to its best one with half of "
+               "the step; the third time it ends; of strategy gradient"),
+          &options.patience, {1, 1'000'000});
   set.Add(text("seed", "", "seed of parents, crossover and mutation"), &options.seed,
           {0, std::numeric_limits<std::int64_t>::max()});
   set.Add(text("epochs", "generations", "Epoch of Alg. 1; may be raised to continue a finished run", false),

@@ -88,4 +88,24 @@ void LoraMerger::MergeBatch(std::span<const std::span<const double>> coefficient
   }
 }
 
+std::vector<double> LoraMerger::Project(std::span<const double> weight_gradient) const {
+  LCSC_CHECK(static_cast<std::int64_t>(weight_gradient.size()) == table_.num_elements());
+  const at::NoGradGuard no_gradients;
+  const std::int64_t num_checkpoints = trajectory_.num_checkpoints();
+  const auto k = static_cast<double>(num_checkpoints);
+  const std::vector<double> even(static_cast<std::size_t>(num_checkpoints), 1 / k);  // all factors, each by 1 / K
+  at::Tensor sums = at::zeros({num_checkpoints}, at::kDouble);
+  for (std::size_t i = own_.begin; i < own_.end; ++i) {
+    const auto [left, right] = factors_->ProductOf(i, even);
+    const at::Tensor gradient =
+        at::tensor(at::ArrayRef<double>(weight_gradient.data() + table_.entries()[i].offset,
+                                        static_cast<std::size_t>(base_[i - own_.begin].numel())))
+            .view(base_[i - own_.begin].sizes());
+    const at::Tensor products = left.to(at::kDouble) * gradient.mm(right.to(at::kDouble).t());
+    sums += products.view({products.size(0), num_checkpoints, -1}).sum(at::IntArrayRef{0, 2}) * k;
+  }
+  sums -= sums[0].clone();
+  return {sums.data_ptr<double>(), sums.data_ptr<double>() + num_checkpoints};
+}
+
 }  // namespace lcsc

@@ -22,6 +22,8 @@ class LoraMerger : public WeightMerger {
   NamedTensors ReadCarried() const override;
   void MergeBatch(std::span<const std::span<const double>> coefficients,
                   std::span<const std::span<float>> wholes) const override;
+  // dF/da_i = s <dF/dW, B_i A_i - B_1 A_1>: one matrix product per layer, as in a merge.
+  std::vector<double> Project(std::span<const double> weight_gradient) const override;
 
  private:
   Trajectory trajectory_;

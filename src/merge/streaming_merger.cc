@@ -5,8 +5,18 @@
 
 #include "lcsc/base/error.h"
 #include "merge_kernel.h"
+#include "project_rows.h"
 
 namespace lcsc {
+namespace {
+
+// The numbers of a block's columns among those of the whole range.
+template <typename Number>
+std::span<Number> PartOf(std::span<Number> values, ParameterRange block, ParameterRange whole) {
+  return values.subspan(static_cast<std::size_t>(block.begin - whole.begin), static_cast<std::size_t>(block.size()));
+}
+
+}  // namespace
 
 StreamingMerger::StreamingMerger(const Trajectory& trajectory, ParameterRange range, std::int64_t block_columns)
     : trajectory_(trajectory), range_(range), block_columns_(block_columns), reader_(trajectory_) {
@@ -31,18 +41,27 @@ void StreamingMerger::MergeBatch(std::span<const std::span<const double>> coeffi
 void StreamingMerger::MergePass(std::span<const std::span<const double>> coefficients,
                                 std::span<const std::span<float>> outs) {
   for (const std::span<float> out : outs) LCSC_CHECK(static_cast<std::int64_t>(out.size()) == range_.size());
-  // Its end waits for the reader when an error ends the merge.
+  ForEachBlock([&](const Shard& block) {
+    std::vector<std::span<float>> block_outs;
+    for (const std::span<float> out : outs) block_outs.push_back(PartOf(out, block.range, range_));
+    MergeRowsInto(RowsOf(block), coefficients, block_outs);
+  });
+}
+
+std::vector<double> StreamingMerger::Project(std::span<const double> gradient) {
+  LCSC_CHECK(static_cast<std::int64_t>(gradient.size()) == range_.size());
+  std::vector<double> sums(static_cast<std::size_t>(trajectory_.num_checkpoints()));
+  ForEachBlock([&](const Shard& block) { ProjectRows(block, PartOf(gradient, block.range, range_), sums); });
+  return sums;
+}
+
+void StreamingMerger::ForEachBlock(const std::function<void(const Shard& block)>& use) {
+  // Its end waits for the reader when an error ends the pass.
   std::future<void> reading = StartReading(range_.begin);
   for (std::int64_t begin = range_.begin; begin < range_.end; begin += block_columns_) {
     reading.get();
     if (begin + block_columns_ < range_.end) reading = StartReading(begin + block_columns_);
-    const Shard& shard = BufferOf(begin).shard;
-    std::vector<std::span<float>> block_outs;
-    for (const std::span<float> out : outs) {
-      block_outs.push_back(
-          out.subspan(static_cast<std::size_t>(begin - range_.begin), static_cast<std::size_t>(shard.range.size())));
-    }
-    MergeRowsInto(RowsOf(shard), coefficients, block_outs);
+    use(BufferOf(begin).shard);
   }
 }
 

@@ -3,8 +3,10 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <future>
 #include <span>
+#include <vector>
 
 #include "lcsc/store/shard_reader.h"
 #include "lcsc/store/trajectory.h"
@@ -21,6 +23,8 @@ class StreamingMerger {
   // coefficients: [K] each. outs: [range.size()] each. Reads the range once for up to 16 candidates.
   // Throws InputError when a file cannot be read.
   void MergeBatch(std::span<const std::span<const double>> coefficients, std::span<const std::span<float>> outs);
+  // WeightMerger::Project. gradient: [range.size()].
+  std::vector<double> Project(std::span<const double> gradient);
 
  private:
   // Memory of block_columns columns, as a shard of the columns that are in it now.
@@ -29,6 +33,8 @@ class StreamingMerger {
     Shard shard;
   };
 
+  // Calls `use` for each block, while the next one is read.
+  void ForEachBlock(const std::function<void(const Shard& block)>& use);
   void MergePass(std::span<const std::span<const double>> coefficients, std::span<const std::span<float>> outs);
   std::future<void> StartReading(std::int64_t begin);
   Buffer& BufferOf(std::int64_t begin);

@@ -6,6 +6,7 @@
 #include "lcsc/base/error.h"
 #include "lcsc/merge/merger.h"
 #include "lora_merger.h"
+#include "project_rows.h"
 #include "streaming_merger.h"
 
 namespace lcsc {
@@ -110,6 +111,17 @@ class FullMerger : public WeightMerger {
     } else {
       resident_->MergeBatch(coefficients, own_parts);
     }
+  }
+
+  std::vector<double> Project(std::span<const double> weight_gradient) const override {
+    LCSC_CHECK(static_cast<std::int64_t>(weight_gradient.size()) == table_.num_elements());
+    const auto own =
+        weight_gradient.subspan(static_cast<std::size_t>(own_.begin), static_cast<std::size_t>(own_.size()));
+    if (streaming_) return streaming_->Project(own);
+    if (device_) throw ConfigError("run.merge: derivatives are projected on the CPU; choose cpu with this strategy");
+    std::vector<double> sums(static_cast<std::size_t>(resident_->num_checkpoints()));
+    ProjectRows(resident_->shard(), own, sums);
+    return sums;
   }
 
  private:

@@ -125,7 +125,7 @@ double FrechetReference::TraceOfRoot(const GaussianStatistics& generated) const 
   return eigenvalues.narrow(0, eigenvalues.size(0) - rank, rank).clamp_min(0).sqrt().sum().item<double>();
 }
 
-double FrechetReference::Distance(const GaussianStatistics& generated) const {
+void FrechetReference::CheckComparable(const GaussianStatistics& generated) const {
   Check(generated, "generated");
   if (generated.mean.size(0) != dim()) {
     throw MetricError(
@@ -133,9 +133,30 @@ double FrechetReference::Distance(const GaussianStatistics& generated) const {
         "reference was made with",
         dim(), generated.mean.size(0));
   }
+}
+
+double FrechetReference::Distance(const GaussianStatistics& generated) const {
+  CheckComparable(generated);
   const double squared_means = (generated.mean.to(at::kDouble) - mean_).square().sum().item<double>();
   const double trace = generated.covariance.trace().item<double>();
   return std::max(0.0, squared_means + trace_ + trace - 2 * TraceOfRoot(generated));
+}
+
+// tr M^1/2 of M = F C F^T changes by tr(M^-1/2 dM) / 2.
+GaussianGradient FrechetReference::Gradient(const GaussianStatistics& generated) const {
+  CheckComparable(generated);
+  const at::Tensor covariance = generated.covariance.to(at::kDouble);
+  GaussianGradient gradient{2 * (generated.mean.to(at::kDouble) - mean_), at::eye(dim(), at::kDouble)};
+  if (factor_.size(0) == 0) return gradient;
+  const at::Tensor product = factor_.mm(covariance).mm(factor_.t());
+  const auto [values, vectors] = at::linalg_eigh((product + product.t()) / 2);
+  const double limit = RelativeRounding(product) * values.abs().max().item<double>();
+  const std::int64_t rank = std::min(MaxRank(dim(), generated.count), (values > limit).sum().item<std::int64_t>());
+  const std::int64_t first = values.size(0) - rank;
+  // F^T V L^-1/4 squared is F^T M^-1/2 F.
+  const at::Tensor root = factor_.t().mm(vectors.narrow(1, first, rank)) * values.narrow(0, first, rank).pow(-0.25);
+  gradient.covariance.sub_(root.mm(root.t()));
+  return gradient;
 }
 
 double FrechetDistance(const GaussianStatistics& a, const GaussianStatistics& b) {

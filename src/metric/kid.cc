@@ -49,6 +49,12 @@ double SumOfKernelsOfPairs(const at::Tensor& x) {
   return sum;
 }
 
+// 3 (x_i . y_j / d + 1)^2 / d: dk(x_i, y_j)/dx_i without its last factor y_j.
+at::Tensor Slopes(const at::Tensor& x, const at::Tensor& y) {
+  const auto d = static_cast<double>(x.size(1));
+  return x.mm(y.t()).div_(d).add_(1.0).square_().mul_(3 / d);
+}
+
 // Rows drawn without replacement: the front of a shuffle that stops early (Fisher and Yates).
 at::Tensor DrawRows(const at::Tensor& features, std::int64_t count, RandomStream stream) {
   std::vector<std::int64_t> order(static_cast<std::size_t>(features.size(0)));
@@ -80,6 +86,29 @@ double KidReference::Distance(const at::Tensor& generated) const {
   const double estimate = MeanKernelOfPairs(generated) + mean_kernel_ - 2 * SumOfKernels(generated, features_) / pairs;
   if (!std::isfinite(estimate)) throw MetricError("the kernel distance overflows; the features are too large");
   return estimate;
+}
+
+// Each pair of generated rows is there twice: as (x_j, x_i) and as (x_i, x_j).
+FeatureGradient KidReference::Gradient(const at::Tensor& generated) const {
+  CheckGenerated(generated, {kMinRows, features_.size(1)});
+  const auto n = static_cast<double>(generated.size(0)), m = static_cast<double>(features_.size(0));
+  std::vector<at::Tensor> blocks;
+  for (std::int64_t j = 0; j < generated.size(0); j += kBlockRows) {
+    const at::Tensor rows = Block(generated, j);
+    at::Tensor own = at::zeros_like(rows), others = at::zeros_like(rows);
+    for (std::int64_t i = 0; i < generated.size(0); i += kBlockRows) {
+      const at::Tensor block = Block(generated, i);
+      at::Tensor slopes = Slopes(rows, block);
+      if (i == j) slopes.fill_diagonal_(0);
+      own.addmm_(slopes, block);
+    }
+    for (std::int64_t i = 0; i < features_.size(0); i += kBlockRows) {
+      const at::Tensor block = Block(features_, i);
+      others.addmm_(Slopes(rows, block), block);
+    }
+    blocks.push_back(own.mul_(2 / (n * (n - 1))).sub_(others.mul_(2 / (n * m))));
+  }
+  return {.matrix = {}, .offset = {}, .rows = at::cat(blocks)};
 }
 
 double KernelInceptionDistance(const at::Tensor& generated, const at::Tensor& reference) {

@@ -28,14 +28,15 @@ DigitsClassifier::DigitsClassifier(const DigitsClassifierOptions& options) : opt
 
 at::Tensor DigitsClassifier::Features(const at::Tensor& images) {
   const std::int64_t side = options_.img_resolution;
-  if (images.scalar_type() != at::kByte || images.dim() != 4 ||
+  const bool sound_type = images.scalar_type() == at::kByte || images.is_floating_point();
+  if (!sound_type || images.dim() != 4 ||
       images.sizes().slice(1) != at::IntArrayRef({options_.img_channels, side, side})) {
     throw InputError(
         "the feature network expects uint8 images [n, {0}, {1}, {1}], found {2} {3}; use images of that "
         "size or another feature network",
         options_.img_channels, side, at::toString(images.scalar_type()), ShapeText(images.sizes().vec()));
   }
-  at::Tensor x = SiluInto(conv0_->Forward(images.to(at::kFloat) / 127.5 - 1));
+  at::Tensor x = SiluInto(conv0_->Forward((images.is_floating_point() ? images : images.to(at::kFloat)) / 127.5 - 1));
   if (x.is_cpu()) x = x.contiguous(at::MemoryFormat::ChannelsLast);
   x = SiluInto(conv1_->Forward(x));
   x = SiluInto(conv2_->Forward(x));

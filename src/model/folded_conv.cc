@@ -56,11 +56,12 @@ void FoldedConv::Prepack(const at::Tensor& x) {
   const std::vector<std::int64_t> stride = {shape_.stride, shape_.stride}, dilation = {1, 1};
   prepacked_ = Call(Fused()->prepack, {weight_, bias, stride, Pair(shape_.padding), dilation, std::int64_t{1},
                                        x.sizes().vec(), std::string(relu ? "relu" : "none")});
-  weight_.reset();
+  if (!keeps_weight_) weight_.reset();
 }
 
 at::Tensor FoldedConv::Run(const at::Tensor& x) {
-  if (x.is_cpu() && Fused()) {
+  LCSC_CHECK(!x.requires_grad() || weight_.defined());
+  if (x.is_cpu() && Fused() && !x.requires_grad()) {
     if (prepacked_.isNone()) Prepack(x);
     return Call(Fused()->run, {x, prepacked_}).toTensor();
   }

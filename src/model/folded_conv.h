@@ -33,7 +33,9 @@ class FoldedConv {
   FoldedConv(const NormalisedConvWeights& weights, const ConvShape& shape, Finish finish);
 
   // x: float32 [n, in, h, w], channels_last. With Finish::kBiasAndRelu: relu(conv(x) + bias), otherwise conv(x).
+  // Differentiable in x after PrepareGradients.
   at::Tensor Run(const at::Tensor& x);
+  void PrepareGradients() { keeps_weight_ = true; }
   const at::Tensor& bias() const { return bias_; }  // [1, out, 1, 1]
   bool IsFinite() const;
 
@@ -43,6 +45,7 @@ class FoldedConv {
   ConvShape shape_;
   Finish finish_;
   at::Tensor weight_, bias_;
+  bool keeps_weight_ = false;  // beside oneDNN's form
   // oneDNN's form of the weights; None until the first run, and where LibTorch has no oneDNN.
   c10::IValue prepacked_;
 };

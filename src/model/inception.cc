@@ -230,19 +230,23 @@ at::Tensor Inception::Activations(at::Tensor x) {
 }
 
 at::Tensor Inception::Features(const at::Tensor& images) {
-  const bool sound = images.dim() == 4 && images.scalar_type() == at::kByte && images.numel() > 0 &&
-                     (images.size(1) == 3 || images.size(1) == 1);
+  const bool sound = images.dim() == 4 && (images.scalar_type() == at::kByte || images.is_floating_point()) &&
+                     images.numel() > 0 && (images.size(1) == 3 || images.size(1) == 1);
   if (!sound) {
     throw InputError("the Inception expects uint8 images [n, 3, h, w] or [n, 1, h, w], found {} {}",
                      c10::toString(images.scalar_type()), ShapeText(images.sizes().vec()));
   }
-  const at::Tensor features = at::empty({images.size(0), feature_dim()}, at::kFloat);
+  std::vector<at::Tensor> features;
   for (std::int64_t begin = 0; begin < images.size(0); begin += kChunk) {
     const std::int64_t end = std::min(begin + kChunk, images.size(0));
     const at::Tensor x = InceptionInput(images.slice(0, begin, end), options_.protocol);
-    features.slice(0, begin, end).copy_(Activations(x).mean({2, 3}));
+    features.push_back(Activations(x).mean({2, 3}));
   }
-  return features;
+  return at::cat(features);
+}
+
+void Inception::PrepareGradients() {
+  for (const auto& [name, conv] : convs_) conv->PrepareGradients();
 }
 
 Extraction Inception::Extract(const at::Tensor& images) {

@@ -65,9 +65,32 @@ void BlendColumns(const float* row, const Taps& columns, float* out) {
   }
 }
 
+// The lines of `x` along a dimension, blended as the taps say.
+at::Tensor Blend(const at::Tensor& x, std::int64_t dim, const Taps& taps) {
+  std::vector<std::int64_t> lows, highs;
+  std::vector<float> fractions;
+  for (const Tap& tap : taps) {
+    lows.push_back(tap.low);
+    highs.push_back(tap.high);
+    fractions.push_back(tap.fraction);
+  }
+  std::vector<std::int64_t> along(4, 1);
+  along[static_cast<std::size_t>(dim)] = kInceptionSide;
+  return at::lerp(x.index_select(dim, at::tensor(lows)), x.index_select(dim, at::tensor(highs)),
+                  at::tensor(fractions).view(along));
+}
+
+at::Tensor DifferentiableInput(const at::Tensor& images, InceptionProtocol protocol) {
+  const Scaling scaling = ScalingOf(protocol);
+  const at::Tensor rows = Blend(images.to(at::kFloat), 2, TapsOf(images.size(2), protocol));
+  const at::Tensor resized = Blend(rows, 3, TapsOf(images.size(3), protocol)) * scaling.scale + scaling.shift;
+  return resized.expand({-1, kColours, -1, -1}).contiguous(at::MemoryFormat::ChannelsLast);
+}
+
 }  // namespace
 
 at::Tensor InceptionInput(const at::Tensor& images, InceptionProtocol protocol) {
+  if (images.is_floating_point()) return DifferentiableInput(images, protocol);
   const at::Tensor source = images.contiguous();
   const std::int64_t count = source.size(0), colours = source.size(1), height = source.size(2), width = source.size(3);
   LCSC_CHECK(source.scalar_type() == at::kByte && source.is_cpu() && (colours == 1 || colours == kColours));

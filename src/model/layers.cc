@@ -63,7 +63,10 @@ Linear::Linear(const LinearOptions& options)
                              DrawBias(options.out_features, options.init, {options.in_features, options.out_features}));
 }
 
-at::Tensor Linear::Forward(const at::Tensor& x) const { return at::linear(x, weight_, bias_); }
+at::Tensor Linear::Forward(const at::Tensor& x) const {
+  const at::ScalarType type = x.scalar_type();
+  return at::linear(x, weight_.to(type), bias_.defined() ? bias_.to(type) : bias_);
+}
 
 LabelTable::LabelTable(const LabelTableOptions& options)
     : weight_(register_parameter("weight", NewWeight({options.num_classes, options.channels}, [&] {

@@ -68,8 +68,8 @@ Extraction ScriptExtractor::Call(const at::Tensor& images) {
 }
 
 Extraction ScriptExtractor::Extract(const at::Tensor& images) {
-  const bool sound = images.dim() == 4 && images.scalar_type() == at::kByte && images.numel() > 0 &&
-                     (images.size(1) == 3 || images.size(1) == 1);
+  const bool sound = images.dim() == 4 && (images.scalar_type() == at::kByte || images.is_floating_point()) &&
+                     images.numel() > 0 && (images.size(1) == 3 || images.size(1) == 1);
   if (!sound) {
     throw InputError("{}: a TorchScript extractor takes uint8 images [n, 3, h, w] or [n, 1, h, w], found {} {}",
                      source_, c10::toString(images.scalar_type()), ShapeText(images.sizes().vec()));

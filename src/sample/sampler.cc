@@ -6,6 +6,12 @@
 namespace lcsc {
 namespace {
 
+// float64 or float32: others are converted where they are used.
+at::ScalarType WeightType(const Denoiser& network) {
+  const std::vector<at::Tensor> parameters = network.parameters();
+  return !parameters.empty() && parameters.front().scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+}
+
 void CheckKarrasSteps(const SamplerOptions& options) {
   KarrasSigmas(options.steps, options.sigma_min, options.sigma_max, options.rho);
 }
@@ -13,9 +19,10 @@ void CheckKarrasSteps(const SamplerOptions& options) {
 // DDIM and DPM-Solver derive the network's time from the level, which float32 would blur where time is dense.
 at::Tensor SampleFrom(Denoiser& network, const SamplerOptions& options, const NoiseSource& noise,
                       const Conditioning& conditioning) {
-  const BatchDenoiser clamped(network, conditioning, {.clamp = true, .level_type = at::kFloat});
-  const BatchDenoiser edm(network, conditioning, {.level_type = at::kFloat});
-  const BatchDenoiser exact(network, conditioning, {});
+  const at::ScalarType type = WeightType(network);
+  const BatchDenoiser clamped(network, conditioning, {.clamp = true, .level_type = at::kFloat, .image_type = type});
+  const BatchDenoiser edm(network, conditioning, {.level_type = at::kFloat, .image_type = type});
+  const BatchDenoiser exact(network, conditioning, {.image_type = type});
   switch (options.kind) {
     case SamplerKind::kConsistency:
       return SampleConsistency(clamped, options, noise);
@@ -33,6 +40,11 @@ at::Tensor SampleFrom(Denoiser& network, const SamplerOptions& options, const No
       return SampleDpmSolver(exact, options, noise);
   }
   throw InvariantError("a sampler without an implementation");
+}
+
+at::Tensor PixelsOf(const at::Tensor& images, Quantisation rule) {
+  const at::Tensor scaled = rule == Quantisation::kEdm ? images * 127.5 + 128 : (images + 1) * 127.5;
+  return scaled.clamp(0, 255);
 }
 
 }  // namespace
@@ -60,12 +72,17 @@ int NumFunctionEvaluations(const SamplerOptions& options, const NoiseSchedule& s
 at::Tensor Sample(Denoiser& network, const SamplerOptions& options, const NoiseSource& noise,
                   const Conditioning& conditioning) {
   NumFunctionEvaluations(options, network.schedule());
-  return SampleFrom(network, options, noise, conditioning).to(at::kFloat);
+  return SampleFrom(network, options, noise, conditioning).to(WeightType(network));
 }
 
 at::Tensor Quantise(const at::Tensor& images, Quantisation rule) {
-  const at::Tensor scaled = rule == Quantisation::kEdm ? images * 127.5 + 128 : (images + 1) * 127.5;
-  return scaled.clamp(0, 255).to(at::kByte);
+  const at::Tensor pixels = PixelsOf(images, rule);
+  return rule == Quantisation::kNone ? pixels : pixels.to(at::kByte);
+}
+
+at::Tensor QuantiseStraightThrough(const at::Tensor& images, Quantisation rule) {
+  const at::Tensor pixels = PixelsOf(images, rule);
+  return rule == Quantisation::kNone ? pixels : pixels + (pixels.detach().trunc() - pixels.detach());
 }
 
 }  // namespace lcsc

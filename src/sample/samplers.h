@@ -19,14 +19,15 @@ class BatchDenoiser {
   struct Options {
     bool clamp = false;                       // the denoised images, to [-1, 1]
     at::ScalarType level_type = at::kDouble;  // of the noise level that the network is told
+    at::ScalarType image_type = at::kFloat;   // of the images that it is given
   };
   BatchDenoiser(Denoiser& network, const Conditioning& conditioning, Options options)
       : network_(network), conditioning_(conditioning), options_(options) {}
 
-  // x: [n, c, h, w] in EDM's units. Returns float32 [n, c, h, w].
+  // x: [n, c, h, w] in EDM's units. Returns what the network does: float32 [n, c, h, w].
   at::Tensor operator()(const at::Tensor& x, double sigma) const {
     const at::Tensor level = at::full({1}, sigma, x.options().dtype(options_.level_type));
-    const at::Tensor denoised = network_.Denoise(x.to(at::kFloat), level, conditioning_);
+    const at::Tensor denoised = network_.Denoise(x.to(options_.image_type), level, conditioning_);
     return options_.clamp ? ClampFinite(denoised) : denoised;
   }
   const NoiseSchedule& schedule() const { return network_.schedule(); }

@@ -16,7 +16,7 @@ bool RanksBefore(const EvaluatedCandidate& a, const EvaluatedCandidate& b) {
 const EvaluatedCandidate* BestOf(const std::vector<EvaluatedCandidate>& population, bool only_ema) {
   const EvaluatedCandidate* best = nullptr;
   for (const EvaluatedCandidate& member : population) {
-    if (!member.outcome.score || (only_ema && !member.candidate.ema_rate)) continue;
+    if (!member.outcome.score || member.candidate.wants_gradient || (only_ema && !member.candidate.ema_rate)) continue;
     if (best == nullptr || RanksBefore(member, *best)) best = &member;
   }
   return best;
@@ -31,6 +31,7 @@ std::string PopulationDigest(const std::vector<EvaluatedCandidate>& population) 
     digest.Update(std::as_bytes(std::span(candidate.coefficients)));
     const double score = outcome.score.value_or(std::numeric_limits<double>::quiet_NaN());
     digest.Update(std::as_bytes(std::span(&score, 1)));
+    digest.Update(std::as_bytes(std::span(outcome.gradient)));
   }
   return digest.Hex();
 }

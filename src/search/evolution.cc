@@ -5,20 +5,9 @@
 
 #include "lcsc/base/error.h"
 #include "lcsc/base/philox.h"
+#include "same_candidate.h"
 
 namespace lcsc {
-namespace {
-
-// The saved candidate is the truth: another machine's mathematical library may differ in the last bits.
-bool SameCandidate(const Candidate& expected, const Candidate& saved) {
-  constexpr double kLastBits = 1e-9;
-  const auto close = [](double a, double b) { return std::abs(a - b) <= kLastBits * std::max(1.0, std::abs(a)); };
-  return expected.generation == saved.generation && expected.parents == saved.parents && expected.seen == saved.seen &&
-         std::equal(expected.coefficients.begin(), expected.coefficients.end(), saved.coefficients.begin(),
-                    saved.coefficients.end(), close);
-}
-
-}  // namespace
 
 Evolution::Evolution(const SearchOptions& options, std::vector<std::int64_t> steps)
     : options_(options),
@@ -31,9 +20,7 @@ Evolution::Evolution(const SearchOptions& options, std::vector<std::int64_t> ste
     throw ConfigError("search.epochs x search.children: expected fewer than {} evaluations, found {}", kMaxEvaluations,
                       planned_evaluations());
   }
-  for (const double rate : ema_rates_) {
-    if (rate >= 1) throw ConfigError("search.ema_rates: expected rates in [0, 1), found {}", rate);
-  }
+  CheckEmaRates(ema_rates_);
 }
 
 std::int64_t Evolution::FirstIdOf(std::int64_t generation) const {
@@ -144,10 +131,7 @@ SearchState Evolution::State() const {
 }
 
 void Evolution::Readmit(const Candidate& saved) {
-  if (!SameCandidate(Draw(saved.id), saved)) {
-    throw InputError("the saved candidate {} is not the one that these options give; was the run directory changed?",
-                     saved.id);
-  }
+  if (!IsSameCandidate(Draw(saved.id), saved)) RefuseOtherCandidate(saved.id);
   asked_[saved.id] = saved;
 }
 

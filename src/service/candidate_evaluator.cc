@@ -1,6 +1,7 @@
 #include "lcsc/service/candidate_evaluator.h"
 
 #include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "lcsc/base/error.h"
@@ -10,6 +11,7 @@
 #include "lcsc/model/registry.h"
 #include "lcsc/model/threads.h"
 #include "lcsc/store/shard_reader.h"
+#include "weight_gradient.h"
 
 namespace lcsc {
 namespace {
@@ -40,6 +42,14 @@ CandidateEvaluator::CandidateEvaluator(const EvaluationOptions& options, Collect
       scoring_(group.Duplicate()),
       scorer_(options, *scoring_) {
   if (limits.gpu >= 0) scorer_.ChooseDistanceDevice(limits.gpu);
+  if (limits.gradients) {
+    if (limits.merges_on_gpu) {
+      throw ConfigError(
+          "run.merge: search.strategy = gradient expects cpu, where derivatives are projected, found cuda");
+    }
+    scorer_.PrepareGradients();
+    differentiating_ = merging_->Duplicate();
+  }
   const Trajectory trajectory = ReadTrajectory(options.trajectory);
   if (limits.memory.is_given) MeasureBatch(trajectory);
   MakeMerger(trajectory, limits);
@@ -68,6 +78,7 @@ void CandidateEvaluator::MakeMerger(const Trajectory& trajectory, const Evaluato
   network_bytes_ = 4 * trajectory.table.num_elements();
   plan_.statistics = scorer_.StatisticsBytes();
   plan_.weights = static_cast<std::int64_t>(slots_.size()) * network_bytes_;
+  if (limits.gradients) plan_.weights += 2 * network_bytes_;  // one number in float64 for each weight
   MergeOptions options;
   if (limits.memory.bytes > 0) {
     const std::int64_t usable = limits.memory.bytes - limits.memory.bytes / 16;  // less what libraries keep
@@ -137,13 +148,38 @@ void CandidateEvaluator::Prepare(std::span<EvaluationJob> jobs) {
 }
 
 void CandidateEvaluator::Measure(EvaluationJob& job) {
-  job.measured = scorer_.Draw(*slots_.at(static_cast<std::size_t>(job.slot)).network, job.spans);
+  Denoiser& network = *slots_.at(static_cast<std::size_t>(job.slot)).network;
+  job.measured = scorer_.Draw(network, job.spans, job.candidate.noise_block);
+  if (job.candidate.wants_gradient) job.outcome.gradient = Differentiate(job);
+}
+
+std::vector<double> CandidateEvaluator::Differentiate(EvaluationJob& job) {
+  LCSC_CHECK(differentiating_ != nullptr);
+  auto& tally = static_cast<Tally&>(*job.measured);
+  const auto of_features = scorer_.GradientOf(tally, *differentiating_, job.spans);
+  if (!of_features) return {};
+  Denoiser& network = *slots_.at(static_cast<std::size_t>(job.slot)).network;
+  WeightGradient of_weights(network, merger_->table());
+  scorer_.AddWeightGradient(network, *of_features, job.candidate.noise_block, tally, of_weights, job.spans);
+  if (!Scorer::FailureOfAny(tally.failure, *differentiating_).empty()) return {};
+  const StageTimer timer(Stage::kProject, job.spans);
+  differentiating_->ReduceScatter(of_weights.flat(), parts_);
+  std::vector<double> gradient = merger_->Project(of_weights.flat());
+  differentiating_->ReduceToLeader(gradient);
+  if (!differentiating_->IsLeader()) return {};
+  if (!std::ranges::all_of(gradient, [](double slope) { return std::isfinite(slope); })) {
+    tally.failure = "non-finite gradient";
+    return {};
+  }
+  return gradient;
 }
 
 void CandidateEvaluator::Finish(EvaluationJob& job) {
   const Measurement measurement = scorer_.Finish(static_cast<Tally&>(*job.measured), job.spans);
   job.measured.reset();
+  std::vector<double> gradient = std::move(job.outcome.gradient);
   job.outcome = scorer_.OutcomeOf(measurement, job.spans);
+  if (job.outcome.score) job.outcome.gradient = std::move(gradient);
 }
 
 EvaluatorLimits LimitsOf(const World& world, const RunOptions& run) {

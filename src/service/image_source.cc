@@ -85,21 +85,30 @@ int FunctionEvaluationsOf(const EvaluationOptions& options, const Denoiser& netw
 }
 
 Quantisation QuantisationOf(const EvaluationOptions& options) {
+  if (options.quantisation == "none") return Quantisation::kNone;
   return options.quantisation == "edm" ? Quantisation::kEdm : Quantisation::kOpenAi;
 }
 
 ImageSource::ImageSource(const EvaluationOptions& options)
     : options_(options), conditioning_(std::filesystem::path(options.conditioning)) {}
 
-at::Tensor ImageSource::Draw(Denoiser& network, SampleRange range) const {
+at::Tensor ImageSource::DrawUnquantised(Denoiser& network, SampleRange range) const {
   SetPrecision(network, PrecisionOf(options_.precision));
   const ImageShape shape{network.img_channels(), network.img_resolution(), network.img_resolution()};
   const auto noise = [&](std::uint32_t part) {
     return SampleNoise(static_cast<std::uint64_t>(options_.seed), range, shape, part);
   };
-  const at::Tensor images = Sample(network, SamplerOf(options_), noise, conditioning_.Of(range, network.label_dim()));
+  return Sample(network, SamplerOf(options_), noise, conditioning_.Of(range, network.label_dim()));
+}
+
+at::Tensor ImageSource::Draw(Denoiser& network, SampleRange range) const {
+  const at::Tensor images = DrawUnquantised(network, range);
   if (!at::isfinite(images).all().item<bool>()) return {};
   return Quantise(images, QuantisationOf(options_));
+}
+
+at::Tensor ImageSource::DrawDifferentiable(Denoiser& network, SampleRange range) const {
+  return QuantiseStraightThrough(DrawUnquantised(network, range), QuantisationOf(options_));
 }
 
 void ImageSource::CheckConditioning(const Denoiser& network, const ImageScorer* scorer) const {

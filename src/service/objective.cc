@@ -87,6 +87,16 @@ bool NeedsReference(const MetricSet& metrics) {
   return metrics.contains(Metric::kFid) || NeedsReferenceFeatures(metrics);
 }
 
+void CheckDifferentiable(const MetricSet& metrics) {
+  for (const TermKind& kind : kTermKinds) {
+    if (!metrics.contains(kind.metric) || kind.metric == Metric::kFid || kind.metric == Metric::kKid) continue;
+    throw ConfigError(
+        "{}: search.strategy = gradient expects an objective of fid and kid, found {}, of which no derivative is "
+        "computed; use search.strategy = evolution",
+        kOption, kind.word);
+  }
+}
+
 std::vector<std::string> RequiredOptions(const MetricSet& metrics) {
   std::vector<std::string> keys;
   if (NeedsExtractor(metrics)) keys.emplace_back("evaluation.extractor");
@@ -124,6 +134,12 @@ double Objective::ValueOf(const MetricValues& values) const {
   double sum = 0;
   for (const Term& term : terms_) sum += term.factor * values.at(term.value);
   return sum;
+}
+
+std::map<std::string, double> Objective::Weights() const {
+  std::map<std::string, double> weights;
+  for (const Term& term : terms_) weights[term.value] = term.factor;
+  return weights;
 }
 
 std::string Objective::Title() const {

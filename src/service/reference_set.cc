@@ -56,14 +56,30 @@ void ReferenceSet::CheckDim(const std::string& path, std::int64_t dim) const {
                     feature_dim_, extractor_, dim);
 }
 
+FeatureStatistics ReferenceSet::StatisticsOf(const Measured& measured) const {
+  FeatureStatistics statistics(feature_dim_);
+  statistics.packed().copy_(measured.packed_statistics);
+  if (!statistics.IsFinite()) throw MetricError("non-finite images or features");
+  return statistics;
+}
+
+FeatureGradient ReferenceSet::Gradient(const Measured& measured, const std::map<std::string, double>& weights) const {
+  FeatureGradient gradient;
+  for (const auto& [value, weight] : weights) {
+    if (value == "fid") {
+      const FeatureStatistics statistics = StatisticsOf(measured);
+      gradient.Add(FeatureGradientOf(frechet_->Gradient(GaussianOf(statistics)), statistics), weight);
+    } else {
+      LCSC_CHECK(value == "kid");
+      gradient.Add(kid_->Gradient(measured.features), weight);
+    }
+  }
+  return gradient;
+}
+
 MetricValues ReferenceSet::Compare(const Measured& measured) const {
   MetricValues values;
-  if (frechet_) {
-    FeatureStatistics statistics(feature_dim_);
-    statistics.packed().copy_(measured.packed_statistics);
-    if (!statistics.IsFinite()) throw MetricError("non-finite images or features");
-    values["fid"] = frechet_->Distance(GaussianOf(statistics));
-  }
+  if (frechet_) values["fid"] = frechet_->Distance(GaussianOf(StatisticsOf(measured)));
   if (kid_) values["kid"] = kid_->Distance(measured.features);
   if (metrics_.contains(Metric::kInceptionScore)) {
     const MeanStd score = InceptionScore(measured.logits);

@@ -118,8 +118,15 @@ std::unique_ptr<Tally> Scorer::EmptyTally() const {
   return tally;
 }
 
-std::unique_ptr<Tally> Scorer::Draw(Denoiser& network, StageSpans& spans) {
-  return DrawRanges(network, OwnBatches(options_, group_), spans);
+SampleRange Scorer::InBlock(SampleRange range, std::int64_t noise_block) const {
+  const std::int64_t first = noise_block * options_.num_samples;
+  return {range.begin + first, range.end + first};
+}
+
+std::unique_ptr<Tally> Scorer::Draw(Denoiser& network, StageSpans& spans, std::int64_t noise_block) {
+  std::vector<SampleRange> ranges = OwnBatches(options_, group_);
+  for (SampleRange& range : ranges) range = InBlock(range, noise_block);
+  return DrawRanges(network, ranges, spans);
 }
 
 void Scorer::Rehearse(Denoiser& network) {
@@ -160,28 +167,28 @@ std::unique_ptr<Tally> Scorer::DrawRanges(Denoiser& network, std::span<const Sam
 }
 
 // All ranks learn of it, so that none waits in a gather for rows that will not come.
-std::string Scorer::FailureOfAny(const std::string& own) {
+std::string Scorer::FailureOfAny(const std::string& own, Collective& group) {
   constexpr float kDone = 0, kNonFinite = 1, kRefused = 2;
-  std::vector<float> states(static_cast<std::size_t>(group_.group_size()));
-  states[static_cast<std::size_t>(group_.group_rank())] =
+  std::vector<float> states(static_cast<std::size_t>(group.group_size()));
+  states[static_cast<std::size_t>(group.group_rank())] =
       own.empty() ? kDone : (own == kNonFiniteImages ? kNonFinite : kRefused);
-  group_.AllGather(states, SplitEvenly(group_.group_size(), group_.group_size()));
+  group.AllGather(states, SplitEvenly(group.group_size(), group.group_size()));
   const float worst = *std::ranges::max_element(states);
   if (!own.empty() || worst == kDone) return own;
   return worst == kNonFinite ? kNonFiniteImages : "a module refused its input on another rank of the group";
 }
 
-Measured Scorer::Gather(Tally& tally, std::int64_t num_samples) {
-  const std::vector<Part> parts = PartsOf(num_samples, options_.batch_size, group_);
+Measured Scorer::Gather(Tally& tally, std::int64_t num_samples, Collective& group) {
+  const std::vector<Part> parts = PartsOf(num_samples, options_.batch_size, group);
   Measured measured;
   if (tally.statistics) {
     measured.packed_statistics = tally.statistics->packed();
-    group_.ReduceToLeader(
+    group.ReduceToLeader(
         {measured.packed_statistics.data_ptr<double>(), static_cast<std::size_t>(measured.packed_statistics.numel())});
   }
-  if (NeedsReferenceFeatures(metrics_)) measured.features = GatherRows(tally.features, parts, group_);
-  if (metrics_.contains(Metric::kInceptionScore)) measured.logits = GatherRows(tally.logits, parts, group_);
-  if (image_scorer_) measured.scores = GatherRows(tally.scores, parts, group_);
+  if (NeedsReferenceFeatures(metrics_)) measured.features = GatherRows(tally.features, parts, group);
+  if (metrics_.contains(Metric::kInceptionScore)) measured.logits = GatherRows(tally.logits, parts, group);
+  if (image_scorer_) measured.scores = GatherRows(tally.scores, parts, group);
   return measured;
 }
 
@@ -192,8 +199,8 @@ Measurement Scorer::Finish(Tally& tally, std::int64_t num_samples, StageSpans& s
   Measured measured;
   {
     const StageTimer timer(Stage::kReduce, spans);
-    failure = FailureOfAny(tally.failure);
-    if (failure.empty()) measured = Gather(tally, num_samples);
+    failure = FailureOfAny(tally.failure, group_);
+    if (failure.empty()) measured = Gather(tally, num_samples, group_);
   }
   if (!group_.IsLeader()) return measurement;
   const StageTimer timer(Stage::kDistance, spans);

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <numeric>
 #include <set>
 
 #include "lcsc/base/error.h"
@@ -21,6 +23,10 @@ double SecondsSince(Clock::time_point start) { return std::chrono::duration<doub
 
 std::string ScoreText(std::optional<double> score) { return score ? fmt::format("{:.4f}", *score) : "none"; }
 
+double NormOf(const std::vector<double>& values) {
+  return std::sqrt(std::inner_product(values.begin(), values.end(), values.begin(), 0.0));
+}
+
 std::string MetricsLine(const Candidate& candidate, const EvaluationPool::Result& result, double seconds) {
   const Outcome& outcome = result.outcome;
   const StageSeconds& stages = outcome.seconds;
@@ -35,6 +41,11 @@ std::string MetricsLine(const Candidate& candidate, const EvaluationPool::Result
                            {"features", stages.features},
                            {"reduce", stages.reduce},
                            {"distance", stages.distance}}}};
+  if (candidate.wants_gradient) {
+    line["stage_seconds"].update({{"backward", stages.backward}, {"project", stages.project}});
+    line["gradient_norm"] = NormOf(outcome.gradient);
+  }
+  if (candidate.noise_block != 0) line["noise_block"] = candidate.noise_block;
   if (outcome.score) line["score"] = *outcome.score;
   if (!outcome.metrics.empty()) line["metrics"] = outcome.metrics;
   if (!outcome.failure.empty()) line["failure"] = outcome.failure;
@@ -144,6 +155,7 @@ class Session {
     const auto keep_best = [&](std::optional<double>& best) {
       if (outcome.score && (!best || *outcome.score < *best)) best = outcome.score;
     };
+    if (candidate.wants_gradient) return;  // on noise that no result is chosen by
     const auto best_before = best_;
     keep_best(best_);
     if (best_ != best_before) live_.Improved(evaluations_, *best_);

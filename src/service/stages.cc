@@ -19,6 +19,10 @@ double StageSeconds::*MemberOf(Stage stage) {
       return &StageSeconds::reduce;
     case Stage::kDistance:
       return &StageSeconds::distance;
+    case Stage::kBackward:
+      return &StageSeconds::backward;
+    case Stage::kProject:
+      return &StageSeconds::project;
   }
   throw InvariantError("no such stage");
 }
@@ -26,8 +30,8 @@ double StageSeconds::*MemberOf(Stage stage) {
 }  // namespace
 
 const char* NameOf(Stage stage) {
-  constexpr std::array<const char*, kStages.size()> kNames = {"merge",    "gather", "sample",
-                                                              "features", "reduce", "distance"};
+  constexpr std::array<const char*, kStages.size()> kNames = {"merge",  "gather",   "sample",   "features",
+                                                              "reduce", "distance", "backward", "project"};
   return kNames.at(static_cast<std::size_t>(stage));
 }
 

@@ -24,6 +24,8 @@ int RowOf(Stage stage) {
       return 0;
     case Stage::kSample:
     case Stage::kFeatures:
+    case Stage::kBackward:
+    case Stage::kProject:
       return 1;
     case Stage::kReduce:
     case Stage::kDistance:

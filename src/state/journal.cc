@@ -55,24 +55,36 @@ std::string RecordDigest(std::int64_t number, std::string_view header_and_payloa
   return digest.Hex();
 }
 
+json BinaryOf(const std::vector<double>& values) {
+  const auto* begin = reinterpret_cast<const std::uint8_t*>(values.data());
+  return json::binary(std::vector<std::uint8_t>(begin, begin + sizeof(double) * values.size()));
+}
+
+std::vector<double> ValuesOf(const json& binary) {
+  const std::vector<std::uint8_t>& bytes = binary.get_binary();
+  std::vector<double> values(bytes.size() / sizeof(double));
+  std::memcpy(values.data(), bytes.data(), sizeof(double) * values.size());
+  return values;
+}
+
 json JsonOf(const Candidate& candidate) {
-  const auto* begin = reinterpret_cast<const std::uint8_t*>(candidate.coefficients.data());
   json entry = {{"id", candidate.id},
                 {"generation", candidate.generation},
                 {"parents", candidate.parents},
-                {"coefficients", json::binary(std::vector<std::uint8_t>(
-                                     begin, begin + sizeof(double) * candidate.coefficients.size()))}};
+                {"coefficients", BinaryOf(candidate.coefficients)}};
   if (candidate.ema_rate) entry["ema_rate"] = *candidate.ema_rate;
   if (candidate.seen) entry["seen"] = *candidate.seen;
+  if (candidate.noise_block != 0) entry["noise_block"] = candidate.noise_block;
+  if (candidate.wants_gradient) entry["wants_gradient"] = true;
   return entry;
 }
 
 Candidate CandidateOf(const json& entry) {
   Candidate candidate{.id = entry.at("id"), .generation = entry.at("generation"), .coefficients = {}};
   candidate.parents = entry.at("parents").get<std::array<std::int64_t, 2>>();
-  const std::vector<std::uint8_t>& bytes = entry.at("coefficients").get_binary();
-  candidate.coefficients.resize(bytes.size() / sizeof(double));
-  std::memcpy(candidate.coefficients.data(), bytes.data(), sizeof(double) * candidate.coefficients.size());
+  candidate.coefficients = ValuesOf(entry.at("coefficients"));
+  candidate.noise_block = entry.value("noise_block", std::int64_t{0});
+  candidate.wants_gradient = entry.value("wants_gradient", false);
   if (entry.contains("ema_rate")) candidate.ema_rate = entry["ema_rate"].get<double>();
   if (entry.contains("seen")) candidate.seen = entry["seen"].get<std::int64_t>();
   return candidate;
@@ -82,19 +94,22 @@ json JsonOf(const EvaluatedCandidate& member) {
   const Outcome& outcome = member.outcome;
   const StageSeconds& s = outcome.seconds;
   json entry = {{"candidate", JsonOf(member.candidate)},
-                {"seconds", {s.merge, s.gather, s.sample, s.features, s.reduce, s.distance}}};
+                {"seconds", {s.merge, s.gather, s.sample, s.features, s.reduce, s.distance, s.backward, s.project}}};
   if (outcome.score) entry["score"] = *outcome.score;
   if (!outcome.failure.empty()) entry["failure"] = outcome.failure;
   if (!outcome.metrics.empty()) entry["metrics"] = outcome.metrics;
+  if (!outcome.gradient.empty()) entry["gradient"] = BinaryOf(outcome.gradient);
   return {{"outcome", entry}};
 }
 
 EvaluatedCandidate EvaluatedOf(const json& entry) {
   EvaluatedCandidate member{.candidate = CandidateOf(entry.at("candidate")), .outcome = {}};
-  const auto s = entry.at("seconds").get<std::array<double, 6>>();
-  member.outcome.seconds = {s[0], s[1], s[2], s[3], s[4], s[5]};
+  auto s = entry.at("seconds").get<std::vector<double>>();
+  s.resize(8);  // two fewer where nobody knew gradients
+  member.outcome.seconds = {s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7]};
   if (entry.contains("score")) member.outcome.score = entry["score"].get<double>();
   member.outcome.failure = entry.value("failure", "");
+  if (entry.contains("gradient")) member.outcome.gradient = ValuesOf(entry["gradient"]);
   if (entry.contains("metrics")) member.outcome.metrics = entry["metrics"].get<std::map<std::string, double>>();
   return member;
 }

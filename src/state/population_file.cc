@@ -20,14 +20,18 @@ namespace {
 
 constexpr const char* kKind = "lcsc population";
 // 2: the order of a steady-state search. 3: a digest behind the HDF5 file, the journal's number, accusations.
-constexpr std::int64_t kVersion = 3, kVersionWithDigest = 3;
+// 4: gradients and their stages.
+constexpr std::int64_t kVersion = 4, kVersionWithDigest = 3, kVersionWithGradients = 4;
 constexpr std::string_view kDigestMark = "lcsc digest ";
 constexpr std::size_t kDigestLineBytes = kDigestMark.size() + 33;  // 32 hexadecimal digits and a line feed
-constexpr std::int64_t kNumStages = 6;
+constexpr std::int64_t kNumStages = 8, kNumStagesBefore = 6;
 constexpr const char* kMetricNames = "metric_names";
 constexpr const char* kMetricValues = "metric_values";
 constexpr const char* kSeen = "seen";
 constexpr const char* kOrder = "order";
+constexpr const char* kNoiseBlock = "noise_block";
+constexpr const char* kWantsGradient = "wants_gradient";
+constexpr const char* kGradients = "gradients";
 constexpr const char* kInFlight = "in_flight";
 constexpr const char* kAccused = "accused";
 constexpr const char* kAccusations = "accusations";
@@ -40,7 +44,7 @@ const Candidate& ProposalOf(const Candidate& candidate) { return candidate; }
 // What a candidate was before it was evaluated, as columns, one row each. REQUIRES: not empty.
 template <typename Member>
 void WriteProposals(Hdf5Group& group, const std::vector<Member>& members) {
-  std::vector<std::int64_t> ids, generations, parents, seen;
+  std::vector<std::int64_t> ids, generations, parents, seen, noise_blocks, wants_gradient;
   std::vector<double> coefficients, ema_rates;
   for (const Member& member : members) {
     const Candidate& candidate = ProposalOf(member);
@@ -50,6 +54,8 @@ void WriteProposals(Hdf5Group& group, const std::vector<Member>& members) {
     coefficients.insert(coefficients.end(), candidate.coefficients.begin(), candidate.coefficients.end());
     ema_rates.push_back(candidate.ema_rate.value_or(kNone));
     if (candidate.seen) seen.push_back(*candidate.seen);
+    noise_blocks.push_back(candidate.noise_block);
+    wants_gradient.push_back(candidate.wants_gradient ? 1 : 0);
   }
   const auto n = static_cast<std::int64_t>(members.size());
   group.Write<std::int64_t>("id", ids);
@@ -58,6 +64,8 @@ void WriteProposals(Hdf5Group& group, const std::vector<Member>& members) {
   group.Write<double>("coefficients", coefficients, {n, static_cast<std::int64_t>(coefficients.size()) / n});
   group.Write<double>("ema_rate", ema_rates);
   if (!seen.empty()) group.Write<std::int64_t>(kSeen, seen);
+  group.Write<std::int64_t>(kNoiseBlock, noise_blocks);
+  group.Write<std::int64_t>(kWantsGradient, wants_gradient);
 }
 
 // Every name that any candidate has, in ascending order.
@@ -85,6 +93,17 @@ void WriteMetrics(Hdf5Group& group, const std::vector<EvaluatedCandidate>& popul
                       {static_cast<std::int64_t>(population.size()), static_cast<std::int64_t>(names.size())});
 }
 
+// One row for each candidate that has one, in their order.
+void WriteGradients(Hdf5Group& group, const std::vector<EvaluatedCandidate>& population) {
+  std::vector<double> rows;
+  for (const EvaluatedCandidate& member : population) {
+    rows.insert(rows.end(), member.outcome.gradient.begin(), member.outcome.gradient.end());
+  }
+  const auto num_checkpoints = static_cast<std::int64_t>(population.front().candidate.coefficients.size());
+  if (rows.empty()) return;
+  group.Write<double>(kGradients, rows, {static_cast<std::int64_t>(rows.size()) / num_checkpoints, num_checkpoints});
+}
+
 template <typename Number>
 std::vector<Number> ReadColumn(const Hdf5Group& group, const std::string& name,
                                const std::vector<std::int64_t>& shape) {
@@ -104,6 +123,23 @@ void ReadMetrics(const Hdf5Group& group, std::vector<EvaluatedCandidate>& popula
   for (std::size_t i = 0; i < values.size(); ++i) {
     const double value = values[i];
     if (value == value) population[i / names.size()].outcome.metrics[names[i % names.size()]] = value;
+  }
+}
+
+void ReadGradients(const Hdf5Group& group, std::vector<EvaluatedCandidate>& population) {
+  const auto has_one = [](const EvaluatedCandidate& member) {
+    return member.candidate.wants_gradient && member.outcome.score.has_value();
+  };
+  const auto count = static_cast<std::int64_t>(std::ranges::count_if(population, has_one));
+  if (count == 0) return;
+  const std::size_t num_checkpoints = population.front().candidate.coefficients.size();
+  const auto rows = ReadColumn<double>(group, kGradients, {count, static_cast<std::int64_t>(num_checkpoints)});
+  auto row = rows.begin();
+  for (EvaluatedCandidate& member : population) {
+    if (!has_one(member)) continue;
+    const auto end = row + static_cast<std::ptrdiff_t>(num_checkpoints);
+    member.outcome.gradient.assign(row, end);
+    row = end;
   }
 }
 
@@ -132,14 +168,23 @@ std::vector<Candidate> ReadProposals(const Hdf5Group& group) {
     const auto seen = ReadColumn<std::int64_t>(group, kSeen, {n});
     for (std::size_t i = 0; i < candidates.size(); ++i) candidates[i].seen = seen[i];
   }
+  if (group.Contains(kNoiseBlock)) {
+    const auto noise_blocks = ReadColumn<std::int64_t>(group, kNoiseBlock, {n});
+    const auto wants_gradient = ReadColumn<std::int64_t>(group, kWantsGradient, {n});
+    for (std::size_t i = 0; i < candidates.size(); ++i) {
+      candidates[i].noise_block = noise_blocks[i];
+      candidates[i].wants_gradient = wants_gradient[i] != 0;
+    }
+  }
   return candidates;
 }
 
-std::vector<EvaluatedCandidate> ReadCandidates(const Hdf5Group& group) {
+std::vector<EvaluatedCandidate> ReadCandidates(const Hdf5Group& group, std::int64_t version) {
   std::vector<Candidate> candidates = ReadProposals(group);
   const auto n = static_cast<std::int64_t>(candidates.size());
   const auto scores = ReadColumn<double>(group, "score", {n});
-  const auto seconds = ReadColumn<double>(group, "stage_seconds", {n, kNumStages});
+  const std::int64_t num_stages = version >= kVersionWithGradients ? kNumStages : kNumStagesBefore;
+  const auto seconds = ReadColumn<double>(group, "stage_seconds", {n, num_stages});
   const std::vector<std::string> failures = group.ReadTexts("failure");
   if (static_cast<std::int64_t>(failures.size()) != n) {
     throw InputError("{}: candidates/failure: expected {} texts, found {}; the file is damaged", group.path().string(),
@@ -155,14 +200,19 @@ std::vector<EvaluatedCandidate> ReadCandidates(const Hdf5Group& group) {
     }
     if (scores[i] == scores[i]) outcome.score = scores[i];
     outcome.failure = failures[i];
-    const double* s = &seconds[i * kNumStages];
+    const double* s = &seconds[i * static_cast<std::size_t>(num_stages)];
     outcome.seconds = {s[0], s[1], s[2], s[3], s[4], s[5]};
+    if (num_stages == kNumStages) {
+      outcome.seconds.backward = s[6];
+      outcome.seconds.project = s[7];
+    }
   }
   if (group.Contains(kOrder)) {
     const auto order = ReadColumn<std::int64_t>(group, kOrder, {n});
     for (std::size_t i = 0; i < population.size(); ++i) population[i].order = order[i];
   }
   ReadMetrics(group, population);
+  ReadGradients(group, population);
   return population;
 }
 
@@ -175,7 +225,8 @@ void WriteCandidates(Hdf5Group group, const std::vector<EvaluatedCandidate>& pop
     scores.push_back(outcome.score.value_or(kNone));
     failures.push_back(outcome.failure);
     const StageSeconds& s = outcome.seconds;
-    stage_seconds.insert(stage_seconds.end(), {s.merge, s.gather, s.sample, s.features, s.reduce, s.distance});
+    stage_seconds.insert(stage_seconds.end(),
+                         {s.merge, s.gather, s.sample, s.features, s.reduce, s.distance, s.backward, s.project});
     if (order) orders.push_back(*order);
   }
   group.Write<double>("score", scores);
@@ -183,6 +234,7 @@ void WriteCandidates(Hdf5Group group, const std::vector<EvaluatedCandidate>& pop
   group.WriteTexts("failure", failures);
   if (!orders.empty()) group.Write<std::int64_t>(kOrder, orders);
   WriteMetrics(group, population);
+  WriteGradients(group, population);
 }
 
 RunState StateFromName(const std::string& name) {
@@ -297,7 +349,7 @@ PopulationSnapshot ReadPopulation(const std::filesystem::path& path) {
                      values.size());
   }
   for (std::size_t i = 0; i < keys.size(); ++i) snapshot.identity[keys[i]] = values[i];
-  if (root.Contains("candidates")) snapshot.population = ReadCandidates(root.OpenGroup("candidates"));
+  if (root.Contains("candidates")) snapshot.population = ReadCandidates(root.OpenGroup("candidates"), version);
   snapshot.accusations = ReadAccusations(root);
   if (root.Contains(kInFlight)) snapshot.in_flight = ReadProposals(root.OpenGroup(kInFlight));
   return snapshot;

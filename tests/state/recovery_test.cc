@@ -95,10 +95,10 @@ TEST_F(RecoveryTest, ANewerVersionIsRefusedAndNotFallenBackFrom) {
   WriteRun();
   PublishHdf5(folder() / "population.h5", [](Hdf5Group& root) {
     root.WriteTextAttribute("kind", "lcsc population");
-    root.WriteIntegerAttribute("version", 4);
+    root.WriteIntegerAttribute("version", 5);
   });
   const std::string message = MessageOf([&] { RunDirectory::OpenExisting(folder()).ReadSnapshot(); });
-  EXPECT_THAT(message, HasSubstr("found 4; use the lcsc that wrote it"));
+  EXPECT_THAT(message, HasSubstr("found 5; use the lcsc that wrote it"));
 }
 
 // Version 1, as it was written before there were journals.

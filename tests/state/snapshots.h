@@ -21,6 +21,12 @@ inline EvaluatedCandidate Member(std::int64_t id) {
     member.outcome.metrics = {{"fid", 0.1 * static_cast<double>(id)}};
   }
   member.outcome.seconds.distance = 0.25;
+  if (id == 3) {
+    member.candidate.wants_gradient = true;
+    member.candidate.noise_block = 2;
+    member.outcome.gradient = {0, 1e-200, -2.5};
+    member.outcome.seconds.project = 0.125;
+  }
   return member;
 }
 
@@ -39,6 +45,8 @@ inline void ExpectEqual(const EvaluatedCandidate& a, const EvaluatedCandidate& b
   EXPECT_EQ(a.outcome.failure, b.outcome.failure);
   EXPECT_EQ(a.outcome.metrics, b.outcome.metrics);
   EXPECT_EQ(a.outcome.seconds.distance, b.outcome.seconds.distance);
+  EXPECT_EQ(a.outcome.seconds.project, b.outcome.seconds.project);
+  EXPECT_EQ(a.outcome.gradient, b.outcome.gradient);
   EXPECT_EQ(a.order, b.order);
 }
 

@@ -44,6 +44,9 @@ class Collective {
   virtual void GatherRowsToLeader(std::span<const float> own, std::span<float> whole, const RowParts& rows) = 0;
   // Afterwards the leader's `values` hold the sum over ranks; the others' are as before.
   virtual void ReduceToLeader(std::span<double> values) = 0;
+  // Afterwards every rank's own part of `whole` holds the sum over ranks; the rest of it anything. parts: as
+  // AllGather's.
+  virtual void ReduceScatter(std::span<double> whole, std::span<const Part> parts) = 0;
   // Afterwards every rank's `bytes` are the leader's (the length too).
   virtual void BroadcastFromLeader(std::vector<std::byte>& bytes) = 0;
 };
@@ -59,6 +62,7 @@ class LocalCollective : public Collective {
     std::copy(own.begin(), own.end(), whole.begin());
   }
   void ReduceToLeader(std::span<double>) override {}
+  void ReduceScatter(std::span<double>, std::span<const Part>) override {}
   void BroadcastFromLeader(std::vector<std::byte>&) override {}
 };
 
@@ -72,6 +76,7 @@ class MpiCollective : public Collective {
   void AllGather(std::span<float> whole, std::span<const Part> parts) override;
   void GatherRowsToLeader(std::span<const float> own, std::span<float> whole, const RowParts& rows) override;
   void ReduceToLeader(std::span<double> values) override;
+  void ReduceScatter(std::span<double> whole, std::span<const Part> parts) override;
   void BroadcastFromLeader(std::vector<std::byte>& bytes) override;
 
  private:

@@ -37,7 +37,7 @@ struct EvaluationOptions {
   std::string skip = "time_uniform";
   std::string lower_order_final = "on";
   std::string denoise_to_zero = "off";
-  std::string quantisation = "openai";
+  std::string quantisation = "openai";  // "none", which no option gives: for comparisons with derivatives
   std::string precision = "float32";
   std::string conditioning;
   std::string objective = "fid";

@@ -10,6 +10,8 @@
 namespace lcsc {
 
 struct SearchOptions {
+  // evolution: Alg. 1; gradient: descents from the best EMA candidates (search/descent.h)
+  std::string strategy = "evolution";
   std::int64_t seed = 1;
   std::int64_t epochs = 100;      // Epoch of Alg. 1
   std::int64_t children = 20;     // Iter of Alg. 1
@@ -20,7 +22,12 @@ struct SearchOptions {
   // generational: the children of one generation are drawn when all of the one before have been evaluated (Alg. 1);
   // steady-state: each is drawn from what is known at the moment
   std::string schedule = "generational";
-  std::vector<double> ema_rates;  // per training iteration; empty: a grid that suits the window
+  std::int64_t gradient_steps = 30;  // of each descent
+  double learning_rate = 0.03;       // Adam's, in units of a coefficient
+  std::int64_t starts = 1;           // descents
+  std::int64_t noise_blocks = 1;     // blocks of the noise that the gradients take turns with
+  std::int64_t patience = 5;         // points without improvement after which a descent goes back
+  std::vector<double> ema_rates;     // per training iteration; empty: a grid that suits the window
 };
 
 void AddSearchOptions(OptionSet& set, SearchOptions& options);

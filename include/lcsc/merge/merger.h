@@ -25,6 +25,7 @@ class Merger {
   // Several candidates; the shard is read once for up to 16 of them. One coefficients [K] and one out per candidate,
   // no two outs overlapping. Throws InvariantError when a number or a length differs.
   void MergeBatch(std::span<const std::span<const double>> coefficients, std::span<const std::span<float>> outs) const;
+  const Shard& shard() const { return shard_; }
 
  private:
   Shard shard_;

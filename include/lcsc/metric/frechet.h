@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <string>
 
+#include "lcsc/metric/feature_gradient.h"
 #include "lcsc/metric/feature_statistics.h"
 
 namespace lcsc {
@@ -30,6 +31,10 @@ class FrechetReference {
   // Returns a value >= 0. Throws MetricError if d differs or a statistic is not finite. Threads: any. Device: CPU, or
   // the eigenvalues on the GPU of ChooseDevice; the CPU takes over when the GPU fails.
   double Distance(const GaussianStatistics& generated) const;
+  // Its derivatives: 2 (m - m_r) and I - F^T (F C F^T)^-1/2 F. The inverse root is taken where eigenvalues are more
+  // than rounding and within the rank that the counts allow: exact for changes that keep the rank, as changes of n < d
+  // samples do. Eigenvalues that meet do no harm. Throws as Distance does. Threads: any. Device: CPU.
+  GaussianGradient Gradient(const GaussianStatistics& generated) const;
   // Measures a distance's eigenvalues once on the CPU and once on the GPU, after a first time there, and from now on
   // computes them where it was faster. The two differ by rounding, about 1e-14 of the largest. Returns the line to
   // print: both times and the choice, or why there is none. gpu: CUDA's number. Not together with Distance.
@@ -40,6 +45,8 @@ class FrechetReference {
   // Of F C F^T, ascending, on the CPU.
   at::Tensor EigenvaluesOnCpu(const at::Tensor& covariance) const;
   at::Tensor Eigenvalues(const at::Tensor& covariance) const;
+  // Throws MetricError when the statistics cannot be compared with the reference's.
+  void CheckComparable(const GaussianStatistics& generated) const;
   // The trace of (C1 C2)^1/2.
   double TraceOfRoot(const GaussianStatistics& generated) const;
 

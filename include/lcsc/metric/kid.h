@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include "lcsc/metric/feature_gradient.h"
 #include "lcsc/metric/mean_std.h"
 
 namespace lcsc {
@@ -20,6 +21,8 @@ class KidReference {
   //   generated: [n, d], n >= 2, of any floating-point type.
   // Blocked: the memory needed does not grow with n m. Throws MetricError (d differs, too few rows, not finite).
   double Distance(const at::Tensor& generated) const;
+  // Its derivatives with respect to each generated feature: rows [n, d]. Throws as Distance does.
+  FeatureGradient Gradient(const at::Tensor& generated) const;
 
  private:
   at::Tensor features_;

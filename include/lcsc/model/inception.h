@@ -47,6 +47,7 @@ class Inception : public FeatureExtractor {
   // the arithmetic's rounding.
   at::Tensor Features(const at::Tensor& images) override;
   Extraction Extract(const at::Tensor& images) override;
+  void PrepareGradients() override;
   std::int64_t feature_dim() const override { return static_cast<std::int64_t>(options_.tap); }
   std::string protocol() const override;
 

@@ -59,10 +59,13 @@ struct Extraction {
 class FeatureExtractor : public torch::nn::Module {
  public:
   ~FeatureExtractor() override = default;
-  // images: uint8 [n, c, h, w]. Returns float32 [n, feature_dim()].
+  // images: uint8 [n, c, h, w], or floating-point values in [0, 255], with respect to which the features can then be
+  // differentiated after PrepareGradients. Returns float32 [n, feature_dim()].
   virtual at::Tensor Features(const at::Tensor& images) = 0;
   // Features and logits in one pass.
   virtual Extraction Extract(const at::Tensor& images) { return {Features(images), {}}; }
+  // Keeps what Features needs to be differentiated, which costs memory. REQUIRES: nothing was extracted yet.
+  virtual void PrepareGradients() {}
   virtual std::int64_t feature_dim() const = 0;
   // What turns images into the network's input, as results name it: "tf1", "pytorch-fid", "digits", "torchscript".
   virtual std::string protocol() const = 0;

@@ -88,16 +88,20 @@ int NumFunctionEvaluations(const SamplerOptions& options, const NoiseSchedule& s
 // The fresh noise that a sampler asks for: part i, [n, c, h, w]. Part 0 is the initial noise (standard normal).
 using NoiseSource = std::function<at::Tensor(std::uint32_t part)>;
 
-// Draws images, float32 [n, c, h, w], in [-1, 1] where the sampler clamps (Quantise clips the others). Step i of a
-// stochastic sampler takes part i of the noise, counted from 1. Differentiable in the network's weights.
+// Draws images, float32 [n, c, h, w] (float64 from a network of float64 weights), in [-1, 1] where the sampler clamps
+// (Quantise clips the others). Step i of a stochastic sampler takes part i of the noise, counted from 1. Differentiable
+// in the network's weights.
 at::Tensor Sample(Denoiser& network, const SamplerOptions& options, const NoiseSource& noise,
                   const Conditioning& conditioning);
 
 enum class Quantisation {
   kOpenAi,  // clip((x + 1) * 127.5, 0, 255) truncated: consistency_models, LCSC
   kEdm,     // clip(x * 127.5 + 128, 0, 255) truncated: EDM, ECT
+  kNone,    // clip((x + 1) * 127.5, 0, 255): what derivatives are compared with
 };
-// float [n, c, h, w] in [-1, 1] -> uint8. REQUIRES: finite values.
+// float [n, c, h, w] in [-1, 1] -> uint8, or with kNone pixel values in the images' type. REQUIRES: finite values.
 at::Tensor Quantise(const at::Tensor& images, Quantisation rule);
+// The same values in the images' type, with the derivatives of the unquantised ones (straight-through).
+at::Tensor QuantiseStraightThrough(const at::Tensor& images, Quantisation rule);
 
 }  // namespace lcsc

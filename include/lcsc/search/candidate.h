@@ -22,6 +22,10 @@ struct Candidate {
   std::optional<double> ema_rate = {};                           // of an initial candidate
   // Steady-state only: how many outcomes had been told when it was drawn.
   std::optional<std::int64_t> seen = {};
+  // Which samples it is evaluated on: N behind N, block b has those from b N to (b + 1) N - 1. Scores of different
+  // blocks differ by the noise.
+  std::int64_t noise_block = 0;
+  bool wants_gradient = false;  // a step of a descent, on noise that no result is chosen by
 
   bool operator==(const Candidate&) const = default;
 };
@@ -29,9 +33,10 @@ struct Candidate {
 // Seconds that the stages of one evaluation took on the group's leader.
 struct StageSeconds {
   double merge = 0, gather = 0, sample = 0, features = 0, reduce = 0, distance = 0;
+  double backward = 0, project = 0;  // of a gradient
   // What no other stage can hide: images are drawn and looked at.
-  double measuring() const { return sample + features; }
-  double total() const { return merge + gather + sample + features + reduce + distance; }
+  double measuring() const { return sample + features + backward; }
+  double total() const { return merge + gather + sample + features + reduce + distance + backward + project; }
 };
 
 // A score, or why there is none.
@@ -41,6 +46,8 @@ struct Outcome {
   StageSeconds seconds;
   // What the score was made of, by name ("fid", "inception_score_std"); empty where it is not known.
   std::map<std::string, double> metrics = {};
+  // [K]: d score / d a_i, i >= 2, and 0 for the implied a_1. Empty unless it was wanted and there is a score.
+  std::vector<double> gradient = {};
 };
 
 struct EvaluatedCandidate {
@@ -53,7 +60,8 @@ struct EvaluatedCandidate {
 // Whether `a` ranks before `b`: smaller score first, failures last, then the smaller id.
 bool RanksBefore(const EvaluatedCandidate& a, const EvaluatedCandidate& b);
 
-// The best of those that have a score, or nullptr; with only_ema, among the initial EMA candidates.
+// The best of those that have a score, or nullptr; with only_ema, among the initial EMA candidates. Steps of a descent
+// are on other noise and do not count.
 const EvaluatedCandidate* BestOf(const std::vector<EvaluatedCandidate>& population, bool only_ema = false);
 
 // A digest of ids, generations, parents, coefficients and scores, every bit of them: two searches that did the same

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <vector>
 
+#include "lcsc/config/search_options.h"
 #include "lcsc/search/candidate.h"
 
 namespace lcsc {
@@ -35,5 +37,10 @@ class Strategy {
   // the one that these options give.
   virtual void Restore(const SearchState& saved) = 0;
 };
+
+// The one that search.strategy names. steps: the training iteration of each checkpoint.
+std::unique_ptr<Strategy> MakeStrategy(const SearchOptions& options, std::vector<std::int64_t> steps);
+// Whether it asks for gradients.
+bool WantsGradients(const SearchOptions& options);
 
 }  // namespace lcsc

@@ -16,6 +16,7 @@ struct EvaluatorLimits {
   int max_batch = 1;  // candidates that are merged together when the shard is read from its files
   int gpu = -1;       // CUDA's number of this rank's, or -1; distances are computed there if that is faster
   bool merges_on_gpu = false;
+  bool gradients = false;  // candidates may want them
 };
 
 // Each rank of the group holds its part of the trajectory, merges it, and gathers the others' parts, so that all
@@ -46,19 +47,22 @@ class CandidateEvaluator : public StagedEvaluator {
   };
 
   void MeasureBatch(const Trajectory& trajectory);
+  // The derivatives of the job's score with respect to its coefficients, on the leader. Collective over the group.
+  std::vector<double> Differentiate(EvaluationJob& job);
   void MakeMerger(const Trajectory& trajectory, const EvaluatorLimits& limits);
   void MakeNetworks(const Trajectory& trajectory, const std::string& origin);
 
   MemoryPlan plan_;
   std::int64_t network_bytes_ = 0;                 // of one slot's weights
   std::unique_ptr<Collective> merging_, scoring_;  // the group, once for each stage that speaks
+  std::unique_ptr<Collective> differentiating_;    // likewise; null without gradients
   Scorer scorer_;
   std::unique_ptr<WeightMerger> merger_;
   std::vector<Part> parts_;  // of the weights, one per rank
   std::vector<Slot> slots_{2};
 };
 
-// Of this rank, for the options of its run.
+// Of this rank, for the options of its run, without gradients.
 EvaluatorLimits LimitsOf(const World& world, const RunOptions& run);
 
 }  // namespace lcsc

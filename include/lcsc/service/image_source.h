@@ -26,6 +26,8 @@ class ImageSource {
   // uint8 [n, c, h, w]: the samples `range` of the options' noise, quantised, drawn in the options' precision.
   // Undefined when an image is not finite.
   at::Tensor Draw(Denoiser& network, SampleRange range) const;
+  // The same values, floating-point, with the derivatives of the unquantised ones with respect to the weights.
+  at::Tensor DrawDifferentiable(Denoiser& network, SampleRange range) const;
   // Of the same samples, for a network with so many classes.
   Conditioning ConditioningOf(SampleRange range, std::int64_t label_dim) const {
     return conditioning_.Of(range, label_dim);
@@ -41,6 +43,8 @@ class ImageSource {
   std::vector<std::int64_t> Probe(Denoiser& network) const;
 
  private:
+  at::Tensor DrawUnquantised(Denoiser& network, SampleRange range) const;
+
   EvaluationOptions options_;
   ConditioningSource conditioning_;
 };

@@ -28,6 +28,8 @@ std::vector<std::string> RequiredOptions(const MetricSet& metrics);
 bool NeedsExtractor(const MetricSet& metrics);
 bool NeedsReference(const MetricSet& metrics);
 bool NeedsReferenceFeatures(const MetricSet& metrics);
+// Throws ConfigError that names a metric without derivatives.
+void CheckDifferentiable(const MetricSet& metrics);
 // Throws ConfigError when so few samples have no value of one of the metrics.
 void CheckSampleCount(const MetricSet& metrics, std::int64_t num_samples);
 
@@ -41,6 +43,8 @@ class Objective {
   const MetricSet& metrics() const { return metrics_; }
   // REQUIRES: the values of metrics().
   double ValueOf(const MetricValues& values) const;
+  // Its derivative with respect to each value: "fid" -> 1.
+  std::map<std::string, double> Weights() const;
   // What a table calls it: "FID", "KID", "objective".
   std::string Title() const;
 

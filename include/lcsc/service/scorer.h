@@ -8,6 +8,7 @@
 
 #include "lcsc/comm/collective.h"
 #include "lcsc/config/evaluation_options.h"
+#include "lcsc/metric/feature_gradient.h"
 #include "lcsc/metric/feature_statistics.h"
 #include "lcsc/model/image_scorer.h"
 #include "lcsc/model/network.h"
@@ -20,6 +21,7 @@
 namespace lcsc {
 
 class ReferenceSet;
+class WeightGradient;
 struct Measured;
 
 // Which samples of [0, num_samples) this rank draws: whole batches, whose boundaries do not depend on the group.
@@ -57,9 +59,21 @@ class Scorer {
   // and what ImageSource::CheckConditioning and Probe throw.
   void CheckFits(Denoiser& network);
 
-  // Draws this rank's share of num_samples images and measures it. Non-finite images, and what a module refuses, are a
-  // failure, not an error. Not collective.
-  std::unique_ptr<Tally> Draw(Denoiser& network, StageSpans& spans);
+  // Draws this rank's share of a noise block's num_samples images and measures it. Non-finite images, and what a module
+  // refuses, are a failure, not an error. Not collective.
+  std::unique_ptr<Tally> Draw(Denoiser& network, StageSpans& spans, std::int64_t noise_block = 0);
+
+  // From now on features can be differentiated. Throws ConfigError when the objective cannot. Before anything is drawn.
+  void PrepareGradients();
+  // How the objective changes with each feature, on every rank; nullopt when there is no score. Leaves the tally as it
+  // is. Collective over `group`, which has the ranks of the Scorer's own. REQUIRES: PrepareGradients.
+  std::optional<FeatureGradient> GradientOf(const Tally& tally, Collective& group, StageSpans& spans);
+  // Draws this rank's share again and adds to `sum` what it contributes to the derivatives of the objective with
+  // respect to the weights. What a module refuses becomes the tally's failure. Not collective.
+  void AddWeightGradient(Denoiser& network, const FeatureGradient& of_features, std::int64_t noise_block, Tally& tally,
+                         WeightGradient& sum, StageSpans& spans);
+  // Why a rank of the group could not finish its samples, its own reason first; "" when all could. Collective.
+  static std::string FailureOfAny(const std::string& own, Collective& group);
   // Draws the first batch and forgets it: so the memory that a batch needs has been used.
   void Rehearse(Denoiser& network);
   // What the tallies of three candidates and the comparison with the reference hold at most on this rank.
@@ -83,9 +97,9 @@ class Scorer {
   // What the per-image scorer is given with the network's images; nothing without one.
   Conditioning ConditioningOf(SampleRange range, const Denoiser& network) const;
   void Add(const at::Tensor& images, const Conditioning& conditioning, Tally& tally);
-  // Why a rank of the group could not finish its samples, its own reason first; "" when all could.
-  std::string FailureOfAny(const std::string& own);
-  Measured Gather(Tally& tally, std::int64_t num_samples);
+  // The same samples of another block.
+  SampleRange InBlock(SampleRange range, std::int64_t noise_block) const;
+  Measured Gather(Tally& tally, std::int64_t num_samples, Collective& group);
   Measurement Finish(Tally& tally, std::int64_t num_samples, StageSpans& spans);
 
   EvaluationOptions options_;

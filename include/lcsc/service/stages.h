@@ -10,9 +10,10 @@
 
 namespace lcsc {
 
-enum class Stage { kMerge, kGather, kSample, kFeatures, kReduce, kDistance };
-constexpr std::array<Stage, 6> kStages = {Stage::kMerge,    Stage::kGather, Stage::kSample,
-                                          Stage::kFeatures, Stage::kReduce, Stage::kDistance};
+enum class Stage { kMerge, kGather, kSample, kFeatures, kReduce, kDistance, kBackward, kProject };
+constexpr std::array<Stage, 8> kStages = {Stage::kMerge,  Stage::kGather,   Stage::kSample,   Stage::kFeatures,
+                                          Stage::kReduce, Stage::kDistance, Stage::kBackward, Stage::kProject};
+
 const char* NameOf(Stage stage);
 // The seconds of one stage.
 double SecondsOf(Stage stage, const StageSeconds& seconds);

@@ -1,0 +1,69 @@
+// Descent along the gradient of the objective with respect to the coefficients.
+#pragma once
+
+#include <deque>
+#include <map>
+
+#include "lcsc/config/search_options.h"
+#include "lcsc/search/strategy.h"
+
+namespace lcsc {
+
+// Adam (Kingma and Ba 2015, Alg. 1) on a_2..a_K; a_1 is implied, so the sum stays 1. The EMA candidates come first, as
+// in Evolution. From each of the `starts` best a descent sets out: at its point x_t it asks for two evaluations, the
+// gradient on a block of noise that takes turns with the others of 1..noise_blocks, and for t > 0 the score on block 0,
+// on which no gradient is ever taken: it decides what the best point is. After `patience` points in a row that were no
+// better, the descent goes back to its best point with half of the step; the third time it ends.
+//
+// What a descent does depends on its own outcomes alone, whatever the order in which they come.
+class Descent : public Strategy {
+ public:
+  // steps: the training iteration of each checkpoint, ascending, K >= 2.
+  Descent(const SearchOptions& options, std::vector<std::int64_t> steps);
+
+  std::optional<Candidate> Ask() override;
+  void Tell(std::int64_t candidate_id, const Outcome& outcome) override;
+  bool Finished() const override;
+  // At most so many while descents may still end early.
+  std::int64_t planned_evaluations() const override;
+  SearchState State() const override;
+  void Restore(const SearchState& saved) override;
+
+ private:
+  // One descent, at its point x_t.
+  struct Path {
+    std::int64_t t = 0;
+    Coefficients point;
+    std::int64_t parent = kNoParent;  // whose gradient led here
+    Coefficients best;
+    double best_score = 0;
+    double step = 0;
+    int stale = 0;     // points since the best one
+    int setbacks = 0;  // how often it went back
+    int adam_steps = 0;
+    std::vector<double> first_moments, second_moments;
+    std::optional<Outcome> gradient = {}, score = {};  // of this point
+    bool ended = false;
+  };
+
+  std::int64_t NumInitial() const { return static_cast<std::int64_t>(ema_rates_.size()); }
+  std::int64_t GradientId(std::size_t path) const;
+  bool NeedsGradient(const Path& path) const { return path.t < options_.gradient_steps; }
+  // Candidates whose evaluation can begin now, whether it has or not.
+  std::vector<Candidate> Due() const;
+  void Admit(Candidate candidate);
+  void Begin();
+  void Advance(Path& path, std::int64_t gradient_id);
+  void Judge(Path& path) const;
+  void GoBack(Path& path) const;
+  void TakeStep(Path& path) const;
+
+  SearchOptions options_;
+  std::vector<std::int64_t> steps_;
+  std::vector<double> ema_rates_;
+  std::map<std::int64_t, EvaluatedCandidate> told_;
+  std::map<std::int64_t, Candidate> asked_;  // not yet told
+  std::vector<Path> paths_;                  // empty until all EMA candidates are told
+};
+
+}  // namespace lcsc

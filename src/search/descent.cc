@@ -1,0 +1,202 @@
+#include "lcsc/search/descent.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "lcsc/base/error.h"
+#include "same_candidate.h"
+
+namespace lcsc {
+namespace {
+
+constexpr int kMostSetbacks = 3;
+
+double AdamMean(double& mean, double value, double decay, int steps) {
+  mean = decay * mean + (1 - decay) * value;
+  return mean / (1 - std::pow(decay, steps));
+}
+
+}  // namespace
+
+Descent::Descent(const SearchOptions& options, std::vector<std::int64_t> steps)
+    : options_(options),
+      steps_(std::move(steps)),
+      ema_rates_(options.ema_rates.empty() ? DefaultEmaRates(steps_) : options.ema_rates) {
+  LCSC_CHECK(steps_.size() >= 2);
+  CheckEmaRates(ema_rates_);
+}
+
+// Of x_t of each path: its gradient, then its score.
+std::int64_t Descent::GradientId(std::size_t path) const {
+  const auto num_paths = static_cast<std::int64_t>(paths_.size());
+  return NumInitial() + 2 * (paths_[path].t * num_paths + static_cast<std::int64_t>(path));
+}
+
+std::vector<Candidate> Descent::Due() const {
+  std::vector<Candidate> due;
+  if (paths_.empty()) {
+    for (std::int64_t id = 0; id < NumInitial(); ++id) {
+      const double rate = ema_rates_[static_cast<std::size_t>(id)];
+      due.push_back({.id = id, .coefficients = EmaCoefficients(rate, steps_), .ema_rate = rate});
+    }
+    return due;
+  }
+  for (std::size_t i = 0; i < paths_.size(); ++i) {
+    const Path& path = paths_[i];
+    if (path.ended) continue;
+    Candidate candidate{.id = GradientId(i),
+                        .generation = path.t + 1,
+                        .coefficients = path.point,
+                        .parents = {path.parent, path.parent},
+                        .noise_block = 1 + path.t % options_.noise_blocks,
+                        .wants_gradient = true};
+    if (NeedsGradient(path)) due.push_back(candidate);
+    if (path.t == 0) continue;
+    ++candidate.id;
+    candidate.noise_block = 0;
+    candidate.wants_gradient = false;
+    due.push_back(std::move(candidate));
+  }
+  return due;
+}
+
+std::optional<Candidate> Descent::Ask() {
+  for (Candidate& candidate : Due()) {
+    if (told_.contains(candidate.id) || asked_.contains(candidate.id)) continue;
+    return asked_[candidate.id] = std::move(candidate);
+  }
+  return std::nullopt;
+}
+
+void Descent::Tell(std::int64_t candidate_id, const Outcome& outcome) {
+  const auto asked = asked_.find(candidate_id);
+  LCSC_CHECK(asked != asked_.end());
+  LCSC_CHECK(!outcome.score || std::isfinite(*outcome.score));
+  told_[candidate_id] = {.candidate = std::move(asked->second), .outcome = outcome};
+  asked_.erase(asked);
+  if (paths_.empty()) {
+    if (static_cast<std::int64_t>(told_.size()) == NumInitial()) Begin();
+    return;
+  }
+  const auto num_paths = static_cast<std::int64_t>(paths_.size());
+  Path& path = paths_[static_cast<std::size_t>((candidate_id - NumInitial()) / 2 % num_paths)];
+  const bool is_gradient = (candidate_id - NumInitial()) % 2 == 0;
+  (is_gradient ? path.gradient : path.score) = outcome;
+  const bool knows_gradient = path.gradient || !NeedsGradient(path), knows_score = path.score || path.t == 0;
+  if (knows_gradient && knows_score) Advance(path, is_gradient ? candidate_id : candidate_id - 1);
+}
+
+void Descent::Begin() {
+  std::vector<const EvaluatedCandidate*> ranking;
+  for (const auto& [id, member] : told_) {
+    if (member.outcome.score) ranking.push_back(&member);
+  }
+  if (ranking.empty()) {
+    throw InputError("none of the {} initial candidates has a score; the first failed with: {}", told_.size(),
+                     told_.begin()->second.outcome.failure);
+  }
+  std::ranges::sort(ranking, [](const auto* a, const auto* b) { return RanksBefore(*a, *b); });
+  ranking.resize(std::min(ranking.size(), static_cast<std::size_t>(options_.starts)));
+  for (const EvaluatedCandidate* start : ranking) {
+    const Coefficients& point = start->candidate.coefficients;
+    paths_.push_back({.point = point,
+                      .parent = start->candidate.id,
+                      .best = point,
+                      .best_score = *start->outcome.score,
+                      .step = options_.learning_rate,
+                      .first_moments = std::vector<double>(point.size()),
+                      .second_moments = std::vector<double>(point.size()),
+                      .ended = options_.gradient_steps == 0});
+  }
+}
+
+// The point's outcomes are there: on to the next one.
+void Descent::Advance(Path& path, std::int64_t gradient_id) {
+  Judge(path);
+  const bool has_gradient = path.gradient && path.gradient->score;
+  if (!NeedsGradient(path)) {
+    path.ended = true;
+  } else if (path.stale >= options_.patience || !has_gradient) {
+    GoBack(path);
+  } else {
+    TakeStep(path);
+  }
+  path.parent = gradient_id;
+  path.gradient.reset();
+  path.score.reset();
+  ++path.t;
+}
+
+void Descent::Judge(Path& path) const {
+  if (path.t == 0) return;
+  if (!path.score->score || *path.score->score >= path.best_score) {
+    ++path.stale;
+    return;
+  }
+  path.best_score = *path.score->score;
+  path.best = path.point;
+  path.stale = 0;
+}
+
+void Descent::GoBack(Path& path) const {
+  path.point = path.best;
+  path.step /= 2;
+  path.stale = 0;
+  path.adam_steps = 0;
+  std::ranges::fill(path.first_moments, 0.0);
+  std::ranges::fill(path.second_moments, 0.0);
+  path.ended = ++path.setbacks >= kMostSetbacks;
+}
+
+void Descent::TakeStep(Path& path) const {
+  constexpr double kFirstDecay = 0.9, kSecondDecay = 0.999, kSmallest = 1e-8;
+  ++path.adam_steps;
+  for (std::size_t i = 1; i < path.point.size(); ++i) {
+    const double slope = path.gradient->gradient.at(i);
+    const double first = AdamMean(path.first_moments[i], slope, kFirstDecay, path.adam_steps);
+    const double second = AdamMean(path.second_moments[i], slope * slope, kSecondDecay, path.adam_steps);
+    path.point[i] -= path.step * first / (std::sqrt(second) + kSmallest);
+  }
+  CompleteFirst(path.point);
+}
+
+bool Descent::Finished() const {
+  return !paths_.empty() && std::ranges::all_of(paths_, [](const Path& path) { return path.ended; });
+}
+
+std::int64_t Descent::planned_evaluations() const {
+  if (Finished()) return static_cast<std::int64_t>(told_.size());
+  const std::int64_t starts = std::min(options_.starts, NumInitial());
+  return NumInitial() + 2 * starts * options_.gradient_steps;
+}
+
+SearchState Descent::State() const {
+  SearchState state;
+  for (const auto& [id, member] : told_) state.population.push_back(member);
+  return state;
+}
+
+void Descent::Admit(Candidate saved) {
+  for (const Candidate& due : Due()) {
+    if (due.id != saved.id || told_.contains(saved.id)) continue;
+    if (!IsSameCandidate(due, saved)) RefuseOtherCandidate(saved.id);
+    asked_[saved.id] = std::move(saved);
+    return;
+  }
+  throw InputError("the saved population has candidate {}, which is not due there", saved.id);
+}
+
+void Descent::Restore(const SearchState& saved) {
+  LCSC_CHECK(told_.empty() && asked_.empty());
+  for (const EvaluatedCandidate& member : saved.population) {
+    const bool has_gradient = member.outcome.gradient.size() == member.candidate.coefficients.size();
+    if (member.candidate.wants_gradient && member.outcome.score && !has_gradient) {
+      throw InputError("the saved candidate {} has no gradient; was it written by another version?",
+                       member.candidate.id);
+    }
+    Admit(member.candidate);
+    Tell(member.candidate.id, member.outcome);
+  }
+}
+
+}  // namespace lcsc

@@ -1,0 +1,80 @@
+// What Scorer knows of derivatives.
+#include <cstring>
+
+#include "lcsc/base/error.h"
+#include "lcsc/service/scorer.h"
+#include "reference_set.h"
+#include "weight_gradient.h"
+
+namespace lcsc {
+namespace {
+
+void Put(const at::Tensor& values, std::vector<std::byte>& bytes) {
+  if (!values.defined()) return;
+  const at::Tensor whole = values.contiguous();
+  const auto* const first = reinterpret_cast<const std::byte*>(whole.data_ptr<double>());
+  bytes.insert(bytes.end(), first, first + whole.nbytes());
+}
+
+at::Tensor Take(at::IntArrayRef shape, std::span<const std::byte>& bytes) {
+  const at::Tensor values = at::empty(shape, at::kDouble);
+  LCSC_CHECK(bytes.size() >= values.nbytes());
+  std::memcpy(values.data_ptr<double>(), bytes.data(), values.nbytes());
+  bytes = bytes.subspan(values.nbytes());
+  return values;
+}
+
+}  // namespace
+
+void Scorer::PrepareGradients() {
+  CheckDifferentiable(metrics_);
+  extractor_->PrepareGradients();
+  for (const at::Tensor& parameter : extractor_->parameters()) parameter.requires_grad_(false);
+}
+
+std::optional<FeatureGradient> Scorer::GradientOf(const Tally& tally, Collective& group, StageSpans& spans) {
+  std::vector<std::byte> bytes;  // stays empty without a score
+  {
+    const StageTimer timer(Stage::kBackward, spans);
+    if (!FailureOfAny(tally.failure, group).empty()) return std::nullopt;
+    Tally sums = tally;
+    if (sums.statistics) sums.statistics->packed() = sums.statistics->packed().clone();
+    const Measured measured = Gather(sums, options_.num_samples, group);
+    if (group.IsLeader()) {
+      try {
+        const FeatureGradient gradient = reference_->Gradient(measured, Objective(options_.objective).Weights());
+        for (const at::Tensor& part : {gradient.matrix, gradient.offset, gradient.rows}) Put(part, bytes);
+      } catch (const MetricError&) {
+        bytes.clear();  // Finish meets it again, and says so
+      }
+    }
+    group.BroadcastFromLeader(bytes);
+  }
+  if (bytes.empty()) return std::nullopt;
+  const std::int64_t d = extractor_->feature_dim();
+  std::span<const std::byte> rest = bytes;
+  FeatureGradient gradient;
+  if (metrics_.contains(Metric::kFid)) {
+    gradient.matrix = Take({d, d}, rest);
+    gradient.offset = Take({d}, rest);
+  }
+  if (metrics_.contains(Metric::kKid)) gradient.rows = Take({options_.num_samples, d}, rest);
+  return gradient;
+}
+
+// Batch by batch: what autograd keeps of one is freed before the next.
+void Scorer::AddWeightGradient(Denoiser& network, const FeatureGradient& of_features, std::int64_t noise_block,
+                               Tally& tally, WeightGradient& sum, StageSpans& spans) {
+  const StageTimer timer(Stage::kBackward, spans);
+  try {
+    for (const SampleRange range : OwnBatches(options_, group_)) {
+      const at::Tensor images = source_.DrawDifferentiable(network, InBlock(range, noise_block));
+      const at::Tensor features = extractor_->Features(images);
+      sum.Add((features * of_features.Of(features.detach(), range.begin)).sum());
+    }
+  } catch (const std::exception& error) {
+    tally.failure = FirstLine(error);
+  }
+}
+
+}  // namespace lcsc

@@ -1,0 +1,174 @@
+#include "lcsc/search/descent.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <random>
+
+#include "lcsc/base/error.h"
+
+namespace lcsc {
+namespace {
+
+constexpr std::size_t kCheckpoints = 6;
+
+std::vector<std::int64_t> Steps() { return {10, 20, 30, 40, 50, 60}; }
+
+SearchOptions Options() {
+  SearchOptions options;
+  options.strategy = "gradient";
+  options.ema_rates = {0, 0.9, 0.99};
+  options.gradient_steps = 40;
+  options.learning_rate = 0.05;
+  options.starts = 2;
+  return options;
+}
+
+// A bowl whose bottom is 0 at a point away from all EMA candidates; each block of noise moves it a little.
+double Bottom(std::size_t i, std::int64_t block) {
+  return 0.3 - 0.15 * static_cast<double>(i) + 0.002 * static_cast<double>(block);
+}
+
+Outcome Evaluate(const Candidate& candidate) {
+  Outcome outcome{.score = 0.0, .failure = {}, .seconds = {}};
+  if (candidate.wants_gradient) outcome.gradient.assign(kCheckpoints, 0);
+  for (std::size_t i = 1; i < kCheckpoints; ++i) {
+    const double off = candidate.coefficients[i] - Bottom(i, candidate.noise_block);
+    *outcome.score += off * off;
+    if (candidate.wants_gradient) outcome.gradient[i] = 2 * off;
+  }
+  return outcome;
+}
+
+// All that can be asked for is, and then told in a random order.
+void Play(Strategy& strategy, std::uint64_t seed, std::int64_t most = 1'000'000) {
+  std::mt19937_64 random(seed);
+  std::vector<Candidate> waiting;
+  for (std::int64_t told = 0; !strategy.Finished() && told < most; ++told) {
+    while (auto candidate = strategy.Ask()) waiting.push_back(*candidate);
+    ASSERT_FALSE(waiting.empty());
+    std::swap(waiting[random() % waiting.size()], waiting.back());
+    strategy.Tell(waiting.back().id, Evaluate(waiting.back()));
+    waiting.pop_back();
+  }
+}
+
+TEST(DescentTest, ReachesTheBottomAndKeepsTheSumOfOne) {
+  Descent descent(Options(), Steps());
+  Play(descent, 1);
+  const auto population = descent.Population();
+  const EvaluatedCandidate* best = BestOf(population);
+  EXPECT_LT(*best->outcome.score, 0.02 * *BestOf(population, /*only_ema=*/true)->outcome.score);
+  EXPECT_FALSE(best->candidate.wants_gradient);
+  for (const EvaluatedCandidate& member : population) {
+    double sum = 0;
+    for (const double a : member.candidate.coefficients) sum += a;
+    EXPECT_NEAR(sum, 1, 1e-12);
+    EXPECT_EQ(member.candidate.wants_gradient, member.candidate.noise_block > 0);
+    EXPECT_TRUE(member.outcome.gradient.empty() || member.outcome.gradient[0] == 0);
+  }
+  EXPECT_LE(static_cast<std::int64_t>(population.size()), 3 + 2 * 2 * 40);
+  EXPECT_EQ(descent.planned_evaluations(), static_cast<std::int64_t>(population.size()));
+}
+
+TEST(DescentTest, TheOrderOfTheOutcomesChangesNothing) {
+  Descent one(Options(), Steps()), other(Options(), Steps());
+  Play(one, 1);
+  Play(other, 2);
+  EXPECT_EQ(PopulationDigest(one.Population()), PopulationDigest(other.Population()));
+}
+
+TEST(DescentTest, ARestoredDescentGoesOnAsIfNothingHadBeen) {
+  Descent whole(Options(), Steps());
+  Play(whole, 1);
+  for (const std::int64_t told : {1, 3, 4, 5, 17, 50}) {
+    Descent before(Options(), Steps());
+    Play(before, 3, told);
+    Descent after(Options(), Steps());
+    after.Restore(before.State());
+    EXPECT_EQ(after.Population().size(), static_cast<std::size_t>(told));
+    Play(after, 4);
+    EXPECT_EQ(PopulationDigest(after.Population()), PopulationDigest(whole.Population())) << told;
+  }
+}
+
+TEST(DescentTest, MoreStepsContinueAFinishedDescent) {
+  SearchOptions options = Options();
+  options.gradient_steps = 5;
+  Descent first(options, Steps());
+  Play(first, 1);
+  options.gradient_steps = 12;
+  Descent longer(options, Steps()), whole(options, Steps());
+  longer.Restore(first.State());
+  EXPECT_FALSE(longer.Finished());
+  Play(longer, 1);
+  Play(whole, 1);
+  EXPECT_EQ(PopulationDigest(longer.Population()), PopulationDigest(whole.Population()));
+}
+
+TEST(DescentTest, GradientsTakeTurnsWithTheBlocks) {
+  SearchOptions options = Options();
+  options.noise_blocks = 3;
+  options.starts = 1;
+  options.gradient_steps = 6;
+  Descent descent(options, Steps());
+  Play(descent, 1);
+  std::vector<std::int64_t> blocks;
+  for (const EvaluatedCandidate& member : descent.Population()) {
+    if (member.candidate.wants_gradient) blocks.push_back(member.candidate.noise_block);
+  }
+  EXPECT_EQ(blocks, (std::vector<std::int64_t>{1, 2, 3, 1, 2, 3}));
+}
+
+// A step so long that every point is worse: back to the best one, with half of it, three times.
+TEST(DescentTest, EndsWhenNothingGetsBetter) {
+  SearchOptions options = Options();
+  options.starts = 1;
+  options.learning_rate = 500;
+  options.patience = 2;
+  Descent descent(options, Steps());
+  Play(descent, 1);
+  const auto population = descent.Population();
+  EXPECT_LT(population.size(), 30u);
+  EXPECT_EQ(BestOf(population), BestOf(population, /*only_ema=*/true));
+}
+
+TEST(DescentTest, AFailedGradientSendsItBackAndNoScoreAtAllEndsTheSearch) {
+  SearchOptions options = Options();
+  options.starts = 1;
+  Descent descent(options, Steps());
+  while (!descent.Finished()) {
+    const auto candidate = descent.Ask();
+    Outcome outcome = Evaluate(*candidate);
+    if (candidate->wants_gradient) outcome = {.score = {}, .failure = "non-finite gradient", .seconds = {}};
+    descent.Tell(candidate->id, outcome);
+  }
+  EXPECT_EQ(descent.Population().size(), 3u + 3 + 2);
+  Descent hopeless(options, Steps());
+  const auto tell_failures = [&] {
+    for (int i = 0; i < 3; ++i) {
+      hopeless.Tell(hopeless.Ask()->id, {.score = {}, .failure = "no", .seconds = {}});
+    }
+  };
+  EXPECT_THROW(tell_failures(), InputError);
+}
+
+TEST(DescentTest, RefusesASavedCandidateOfOtherOptions) {
+  Descent before(Options(), Steps());
+  Play(before, 3, 20);
+  SearchOptions options = Options();
+  options.learning_rate = 0.04;
+  Descent after(options, Steps());
+  EXPECT_THROW(after.Restore(before.State()), InputError);
+}
+
+TEST(StrategyTest, IsTheOneThatTheOptionsName) {
+  EXPECT_NE(dynamic_cast<Descent*>(MakeStrategy(Options(), Steps()).get()), nullptr);
+  EXPECT_EQ(dynamic_cast<Descent*>(MakeStrategy({}, Steps()).get()), nullptr);
+  EXPECT_TRUE(WantsGradients(Options()));
+  EXPECT_FALSE(WantsGradients({}));
+}
+
+}  // namespace
+}  // namespace lcsc
