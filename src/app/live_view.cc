@@ -1,16 +1,12 @@
 #include "app/live_view.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <array>
-#include <cerrno>
 #include <chrono>
-#include <csignal>
 #include <fstream>
-#include <limits>
 
 #include "lcsc/base/error.h"
+#include "lcsc/base/living_process.h"
+#include "lcsc/base/process.h"
 #include "lcsc/base/progress.h"
 
 namespace lcsc {
@@ -103,14 +99,36 @@ std::vector<std::pair<std::int64_t, double>> ParseCurve(const Fields& fields) {
   return curve;
 }
 
-bool IsAlive(std::int64_t pid) {
-  if (pid < 1 || pid > std::numeric_limits<pid_t>::max()) return false;
-  return ::kill(static_cast<pid_t>(pid), 0) == 0 || errno == EPERM;
-}
-
 std::string Whereabouts(const LiveView& view) {
   const std::string job = view.job.empty() ? "" : ", Slurm job " + view.job;
   return fmt::format("on {} (process {}{})", view.host, view.pid, job);
+}
+
+// Who holds the run directory and gives signs of life.
+std::optional<LockHolder> LivingHolder(const fs::path& folder, const Observer& observer) {
+  constexpr double kDeadAfterSeconds = kMissedSignsOfLife * RunLockOptions{}.sign_of_life_s;
+  const auto holder = ReadLockHolder(folder);
+  if (!holder) return std::nullopt;
+  const bool lives = holder->host == observer.host ? IsAlive(holder->process) : holder->silent_s < kDeadAfterSeconds;
+  return lives ? holder : std::nullopt;
+}
+
+bool IsReportOf(const LockHolder& holder, const LiveView& view) {
+  return view.host == Harmless(holder.host) && view.pid == holder.process.pid && view.started == holder.process.started;
+}
+
+// earlier: as the session before has left it.
+LiveView ViewOfSetUp(const LockHolder& holder, LiveView earlier) {
+  LiveView view = std::move(earlier);
+  view.host = Harmless(holder.host);
+  view.job = Harmless(holder.job);
+  view.pid = holder.process.pid;
+  view.started = holder.process.started;
+  view.state = RunStateName(RunState::kRunning);
+  view.candidates_per_hour = 0;
+  view.eta_s.reset();
+  view.ranks.clear();
+  return view;
 }
 
 }  // namespace
@@ -122,6 +140,7 @@ LiveView ParseLiveView(const std::string& text, const std::string& path) {
   LiveView view{.updated_s = fields.Seconds("updated"),
                 .host = fields.Word("host"),
                 .pid = fields.Integer("pid"),
+                .started = fields.Has("started") ? fields.Integer("started") : 0,
                 .job = fields.Word("job"),
                 .state = fields.Word("state"),
                 .evaluations = fields.Integer("evaluations"),
@@ -167,6 +186,7 @@ json JsonOf(const LiveView& view) {
   return {{"updated", view.updated_s},
           {"host", view.host},
           {"pid", view.pid},
+          {"started", view.started},
           {"job", view.job},
           {"state", view.state},
           {"evaluations", view.evaluations},
@@ -203,10 +223,8 @@ LiveView ViewOf(const PopulationSnapshot& snapshot) {
 }
 
 Observer ObserverHere() {
-  std::array<char, 256> name{};
-  ::gethostname(name.data(), name.size() - 1);
   const auto now = std::chrono::system_clock::now().time_since_epoch();
-  return {name.data(), std::chrono::duration<double>(now).count()};
+  return {HostName(), std::chrono::duration<double>(now).count()};
 }
 
 Liveness LivenessOf(const std::optional<LiveView>& view, const Observer& observer) {
@@ -214,7 +232,7 @@ Liveness LivenessOf(const std::optional<LiveView>& view, const Observer& observe
   if (view->state != "running") return Liveness::kEnded;
   if (observer.now_s - view->updated_s <= kFreshSeconds) return Liveness::kLive;
   if (view->host != observer.host) return Liveness::kSilent;
-  return IsAlive(view->pid) ? Liveness::kLive : Liveness::kGone;
+  return IsAlive({.pid = view->pid, .started = view->started}) ? Liveness::kLive : Liveness::kGone;
 }
 
 std::string Headline(const std::optional<LiveView>& view, const Observer& observer) {
@@ -239,16 +257,16 @@ std::string Headline(const std::optional<LiveView>& view, const Observer& observ
 
 Moment LookAtLiveView(const fs::path& folder, const Observer& observer) {
   std::optional<LiveView> live;
-  Moment moment;
   try {
     live = ReadLiveView(folder);
-    moment.headline = Headline(live, observer);
   } catch (const InputError& error) {
-    moment.headline = fmt::format("no live search to be seen: {}", error.what());
+    return {.headline = fmt::format("no live search to be seen: {}", error.what()), .view = {}};
   }
-  moment.liveness = LivenessOf(live, observer);
-  moment.view = live.value_or(LiveView{});
-  return moment;
+  if (const auto holder = LivingHolder(folder, observer); holder && !(live && IsReportOf(*holder, *live))) {
+    const LiveView view = ViewOfSetUp(*holder, live.value_or(LiveView{}));
+    return {fmt::format("running {}: it sets up and has not reported yet", Whereabouts(view)), Liveness::kLive, view};
+  }
+  return {Headline(live, observer), LivenessOf(live, observer), live.value_or(LiveView{})};
 }
 
 Moment Look(const fs::path& folder, const Observer& observer) {

@@ -28,6 +28,7 @@ struct LiveView {
   double updated_s = 0;  // since 1970
   std::string host;      // of the master, as its process and its Slurm job ("" without)
   std::int64_t pid = 0;
+  std::int64_t started = 0;  // ProcessId::started
   std::string job;
   std::string state;  // running, interrupted, done, failed
   std::int64_t evaluations = 0, planned_evaluations = 0;
@@ -49,7 +50,7 @@ nlohmann::json JsonOf(const LiveView& view);
 LiveView ViewOf(const PopulationSnapshot& snapshot);
 
 enum class Liveness {
-  kLive,    // running, as far as can be seen
+  kLive,    // running, as far as can be seen, or in its set-up
   kEnded,   // it said so itself
   kGone,    // it said that it runs, but its process on this host has ended
   kSilent,  // it said that it runs, a while ago, on another host
@@ -73,7 +74,7 @@ struct Moment {
   Liveness liveness = Liveness::kNone;
   LiveView view;
 };
-// By live.json alone; a damaged one is told in the headline.
+// By live.json, and by the lock while a search has not reported yet; a damaged live.json is told in the headline.
 Moment LookAtLiveView(const std::filesystem::path& folder, const Observer& observer);
 // The same, with the snapshot's view and end where live.json shows no search. Only reads the folder, which is there.
 // Throws InputError when the snapshot is damaged.

@@ -85,8 +85,6 @@ class SearchCommand : public Command {
     if (world.world_rank != 0) return;
     WarnOfReference(world, file_.evaluation);
     const Trajectory trajectory = ReadTrajectory(file_.evaluation.trajectory);
-    // Ranks that read parts of rows cannot check the rows' digests themselves.
-    if (file_.run.group_size != 1) VerifyTrajectory(trajectory.folder);
     function_evaluations_ =
         FunctionEvaluationsOf(file_.evaluation, *MakeDenoiser(nlohmann::json::parse(trajectory.network_json)));
     identity_ = SearchIdentity(set, file_.evaluation, trajectory);
@@ -95,6 +93,8 @@ class SearchCommand : public Command {
     directory_ = std::make_unique<RunDirectory>(RunDirectory::Create(file_.run.directory));
     snapshot_ = directory_->ReadSnapshot();
     if (snapshot_) CheckSameIdentity(snapshot_->identity, identity_, directory_->folder());
+    // Ranks that read parts of rows cannot check the rows' digests themselves.
+    if (file_.run.group_size != 1) VerifyTrajectory(trajectory.folder);
   }
 
   std::int64_t NumDone() const { return snapshot_ ? static_cast<std::int64_t>(snapshot_->population.size()) : 0; }

@@ -7,6 +7,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "lcsc/base/living_process.h"
 #include "lcsc/base/process.h"
 
 namespace lcsc {
@@ -57,6 +58,7 @@ Json LiveJson(const LiveState& state, const std::vector<RankActivity>& ranks,
   return {{"updated", now_s},
           {"host", HostName()},
           {"pid", ::getpid()},
+          {"started", IdentifyProcess(::getpid()).started},
           {"job", job != nullptr ? job : ""},
           {"state", state.state},
           {"evaluations", state.evaluations},

@@ -11,6 +11,7 @@
 #include "app/tiny_project.h"
 #include "app/watch.h"
 #include "lcsc/base/error.h"
+#include "lcsc/base/living_process.h"
 
 namespace lcsc {
 namespace {
@@ -22,7 +23,7 @@ using ::testing::Not;
 using Json = nlohmann::json;
 
 constexpr const char* kLive = R"({
-  "updated": 1000.5, "host": "n1", "pid": 123, "job": "77", "state": "running", "evaluations": 120,
+  "updated": 1000.5, "host": "n1", "pid": 123, "started": 5, "job": "77", "state": "running", "evaluations": 120,
   "planned_evaluations": 400, "candidates_per_hour": 1834.25, "eta_seconds": 600.0, "best_score": 8.5,
   "best_ema_score": null, "best_curve": [[1, 40.0], [60, 12.0], [100, 8.5]],
   "groups": [{"group": 0, "ranks": [
@@ -60,7 +61,7 @@ TEST(LiveViewTest, ADamagedReportIsRefusedByName) {
   EXPECT_THAT(Refusal(Json::array()), HasSubstr("expected an object"));
   const Json whole = LiveJson();
   for (const auto& [key, value] : whole.items()) {
-    if (key == "groups" || key == "eta_seconds" || key.starts_with("best_")) continue;
+    if (key == "groups" || key == "started" || key == "eta_seconds" || key.starts_with("best_")) continue;
     Json without = whole;
     without.erase(key);
     EXPECT_THAT(Refusal(without), HasSubstr("live.json: " + key));
@@ -94,6 +95,8 @@ TEST(LiveViewTest, SaysWhetherTheSearchLives) {
   EXPECT_EQ(LivenessOf(view, {"n1", 1100}), Liveness::kGone);
   EXPECT_THAT(Headline(view, {"n1", 1100}), AllOf(HasSubstr("no live search"), HasSubstr("is gone")));
   view.pid = ::getpid();
+  EXPECT_EQ(LivenessOf(view, {"n1", 1100}), Liveness::kGone) << "another process got the number";
+  view.started = IdentifyProcess(view.pid).started;
   EXPECT_EQ(LivenessOf(view, {"n1", 1100}), Liveness::kLive);
   EXPECT_THAT(Headline(view, {"n1", 1100}), AllOf(HasSubstr("running on n1"), HasSubstr("says nothing")));
   view.state = "interrupted";
@@ -235,6 +238,32 @@ TEST_F(WatchedRunTest, StatusSaysWhetherASearchIsAtWork) {
   WriteLive("{");
   EXPECT_THAT(RunCommand(Lcsc({"status", run()})).out, HasSubstr("damaged"));
   EXPECT_TRUE(project_->Status("run")["live"].is_null());
+}
+
+// Its lock is there before its first report.
+TEST_F(WatchedRunTest, ASearchInItsSetUpIsLive) {
+  WriteLive(LiveNow("interrupted").dump());
+  const auto look = [&](const std::string& host, std::int64_t started) {
+    WriteBytes(run() + "/lock",
+               Json{{"host", host}, {"pid", ::getpid()}, {"started", started}, {"job", "8\033[2J"}}.dump());
+    return LookAtLiveView(run(), ObserverHere());
+  };
+  const std::int64_t started = IdentifyProcess(::getpid()).started;
+  const Moment moment = look(ObserverHere().host, started);
+  EXPECT_EQ(moment.liveness, Liveness::kLive);
+  EXPECT_THAT(moment.headline, AllOf(HasSubstr("Slurm job 8?[2J"), HasSubstr("sets up")));
+  EXPECT_EQ(moment.view.evaluations, 120);
+  EXPECT_TRUE(moment.view.ranks.empty());
+  EXPECT_EQ(look(ObserverHere().host, started + 1).liveness, Liveness::kEnded) << "the holder is dead";
+  EXPECT_EQ(look("elsewhere", started).liveness, Liveness::kLive);
+  const auto long_ago = std::filesystem::file_time_type::clock::now() - std::chrono::minutes(1);
+  std::filesystem::last_write_time(run() + "/lock", long_ago);
+  EXPECT_EQ(LookAtLiveView(run(), ObserverHere()).liveness, Liveness::kEnded) << "no sign of life";
+  Json reported = LiveNow("interrupted");
+  reported["started"] = started;
+  WriteLive(reported.dump());
+  EXPECT_EQ(look(ObserverHere().host, started).liveness, Liveness::kEnded) << "it is about to end";
+  std::filesystem::remove(run() + "/lock");
 }
 
 TEST_F(WatchedRunTest, AFolderThatIsNotThereIsRefused) {

@@ -39,6 +39,7 @@ std::vector<RankActivity> Ranks() {
 TEST(LiveReportTest, SaysWhoDoesWhatAndHowLongItWillTake) {
   const nlohmann::json json = LiveJson(Running(), Ranks(), {{1, 3.0}, {12, 1.5}}, 1e9);
   EXPECT_EQ(json["updated"], 1e9);
+  EXPECT_GT(json["started"], 0);
   EXPECT_EQ(json["state"], "running");
   EXPECT_EQ(json["candidates_per_hour"], 1800);
   EXPECT_EQ(json["eta_seconds"], 140);
