@@ -146,7 +146,10 @@ class Overlapped {
 
   void MeasureAll() {
     while (auto job = prepared_.Pop()) {
-      if (ends_.abandoned && ends_.abandoned()) continue;
+      if (ends_.abandoned && ends_.abandoned()) {
+        free_slots_.Push(job->slot);  // PrepareAll may wait for one before it learns of the end
+        continue;
+      }
       CallMeasure(evaluator_, *job);
       free_slots_.Push(job->slot);
       measured_.Push(std::move(*job));
