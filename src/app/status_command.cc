@@ -73,6 +73,8 @@ class StatusCommand : public Command {
       if (member.candidate.ema_rate) entry["ema_rate"] = *member.candidate.ema_rate;
       if (member.candidate.seen) entry["seen"] = *member.candidate.seen;
       if (member.order) entry["order"] = *member.order;
+      if (member.candidate.noise_block != 0) entry["noise_block"] = member.candidate.noise_block;
+      if (!member.outcome.gradient.empty()) entry["gradient"] = member.outcome.gradient;
       if (!member.outcome.metrics.empty()) entry["metrics"] = member.outcome.metrics;
       if (!member.outcome.failure.empty()) entry["failure"] = member.outcome.failure;
       json["candidates"].push_back(std::move(entry));
