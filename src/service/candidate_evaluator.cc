@@ -67,6 +67,7 @@ void CandidateEvaluator::MeasureBatch(const Trajectory& trajectory) {
     network->eval();
     scorer_.CheckFits(*network);
     scorer_.Rehearse(*network);
+    if (differentiating_ && !trajectory.lora) scorer_.RehearseGradient(*network, trajectory.table);
   }
   ReleaseFreedMemory();  // the thread that draws will ask for its own
   plan_.batch = std::max<std::int64_t>(0, ReadMemory().peak_bytes - plan_.program);

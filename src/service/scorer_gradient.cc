@@ -62,15 +62,25 @@ std::optional<FeatureGradient> Scorer::GradientOf(const Tally& tally, Collective
   return gradient;
 }
 
+void Scorer::AddBatchGradient(Denoiser& network, const FeatureGradient& of_features, SampleRange range,
+                              std::int64_t noise_block, WeightGradient& sum) {
+  const at::Tensor images = source_.DrawDifferentiable(network, InBlock(range, noise_block));
+  const at::Tensor features = extractor_->Features(images);
+  sum.Add((features * of_features.Of(features.detach(), range.begin)).sum());
+}
+
+void Scorer::RehearseGradient(Denoiser& network, const TensorTable& table) {
+  WeightGradient sum(network, table);
+  AddBatchGradient(network, /*of_features=*/{}, OwnBatches(options_, group_).front(), /*noise_block=*/0, sum);
+}
+
 // Batch by batch: what autograd keeps of one is freed before the next.
 void Scorer::AddWeightGradient(Denoiser& network, const FeatureGradient& of_features, std::int64_t noise_block,
                                Tally& tally, WeightGradient& sum, StageSpans& spans) {
   const StageTimer timer(Stage::kBackward, spans);
   try {
     for (const SampleRange range : OwnBatches(options_, group_)) {
-      const at::Tensor images = source_.DrawDifferentiable(network, InBlock(range, noise_block));
-      const at::Tensor features = extractor_->Features(images);
-      sum.Add((features * of_features.Of(features.detach(), range.begin)).sum());
+      AddBatchGradient(network, of_features, range, noise_block, sum);
     }
   } catch (const std::exception& error) {
     tally.failure = FirstLine(error);

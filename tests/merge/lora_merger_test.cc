@@ -268,5 +268,28 @@ TEST_F(LoraMergerTest, AFullTrajectoryIsMergedThroughTheSameInterface) {
                            folder_.base().at(mix.name) + 0.75));
 }
 
+// A merge is linear: a step of one coefficient moves <g, W> by the step times what Project says.
+TEST_F(LoraMergerTest, ProjectsAsItMerges) {
+  const Trajectory trajectory = PackAs(StorageType::kFloat32);
+  const std::int64_t total = MakeWeightMerger(trajectory, {})->table().num_elements();
+  const auto num_checkpoints = static_cast<std::size_t>(trajectory.num_checkpoints());
+  at::manual_seed(8);
+  const at::Tensor gradient = at::randn({total}, at::kDouble);
+  const auto product_at = [&](std::size_t checkpoint) {
+    std::vector<double> coefficients(num_checkpoints);
+    coefficients[checkpoint] = 1;
+    return MergeInGroup(trajectory, 1, coefficients).to(at::kDouble).dot(gradient).item<double>();
+  };
+  std::vector<double> found(num_checkpoints);
+  for (const int rank : {0, 1}) {
+    const auto part = MakeWeightMerger(trajectory, {rank, 2})
+                          ->Project({gradient.data_ptr<double>(), static_cast<std::size_t>(total)});
+    for (std::size_t i = 0; i < num_checkpoints; ++i) found[i] += part[i];
+  }
+  EXPECT_EQ(found[0], 0);
+  const double first = product_at(0);
+  for (std::size_t i = 1; i < num_checkpoints; ++i) EXPECT_NEAR(found[i], product_at(i) - first, 1e-3) << i;
+}
+
 }  // namespace
 }  // namespace lcsc

@@ -145,5 +145,29 @@ TEST(LoraMemoryTest, IsRefusedWithTheGroupSizeThatFits) {
               HasSubstr("a layer is not divided"));
 }
 
+// A merge is linear: a step of one coefficient moves <g, theta> by the step times what Project says.
+TEST_P(StreamingStorageTest, ProjectsAsItMerges) {
+  const Trajectory trajectory = PackAs(GetParam());
+  at::manual_seed(8);
+  const at::Tensor gradient = at::randn({kParameters}, at::kDouble);
+  const at::Tensor coefficients =
+      at::cat({at::zeros({1, kCheckpoints}, at::kDouble), at::eye(kCheckpoints, at::kDouble)});
+  at::Tensor found = at::zeros({kCheckpoints}, at::kDouble), streamed = at::zeros({kCheckpoints}, at::kDouble);
+  at::Tensor expected = at::zeros({kCheckpoints}, at::kDouble);
+  for (const int rank : {0, 1}) {
+    const auto merger = MakeWeightMerger(trajectory, {rank, 2});
+    const ParameterRange part = merger->parts()[static_cast<std::size_t>(rank)];
+    const auto own = [&](const at::Tensor& whole) { return whole.narrow(-1, part.begin, part.size()); };
+    const at::Tensor products = own(MergeBatch(*merger, coefficients)).to(at::kDouble).mv(own(gradient));
+    expected += products.narrow(0, 1, kCheckpoints) - products[0];
+    const std::span<const double> flat(gradient.data_ptr<double>(), static_cast<std::size_t>(kParameters));
+    found += at::tensor(merger->Project(flat));
+    streamed += at::tensor(MakeWeightMerger(trajectory, {rank, 2}, {600'000})->Project(flat));
+  }
+  expected[0] = 0;  // implied by the others
+  EXPECT_TRUE(at::allclose(found, expected, 1e-5, 1e-4)) << found << expected;
+  EXPECT_TRUE(at::allclose(streamed, found, 1e-12));
+}
+
 }  // namespace
 }  // namespace lcsc

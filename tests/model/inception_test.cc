@@ -206,5 +206,28 @@ TEST(Inception, RefusesWeightsThatAreNotFinite) {
   }
 }
 
+// Smooth enough along a direction for differences in float32: the slope of one number that depends on all features.
+TEST(InceptionGradientTest, OfFloatingPointImagesIsTheDifference) {
+  for (const InceptionProtocol protocol : {InceptionProtocol::kTf1, InceptionProtocol::kPytorchFid}) {
+    Inception inception(FormulaWeights(), "formula", {protocol, InceptionTap::kFinal});
+    inception.PrepareGradients();
+    const at::Tensor bytes = RandomImages({2, 3, 20, 24});
+    const at::Tensor images = bytes.to(at::kFloat).requires_grad_(true);
+    const at::Tensor features = inception.Features(images);
+    EXPECT_LT(RelativeError(features.detach(), inception.Features(bytes)), 1e-5);
+    const at::Tensor weights = at::linspace(-1, 1, features.numel()).view(features.sizes());
+    (features * weights).sum().backward();
+    const at::Tensor gradient = images.grad();
+    const at::NoGradGuard no_gradients;
+    const at::Tensor direction = gradient / gradient.norm();
+    const auto value_at = [&](double h) {
+      return (inception.Features(bytes.to(at::kFloat) + h * direction) * weights).sum(at::kDouble).item<double>();
+    };
+    constexpr double kStep = 2;  // of a pixel value's 255, over all pixels together
+    const double difference = (value_at(kStep) - value_at(-kStep)) / (2 * kStep);
+    EXPECT_NEAR(gradient.norm().item<double>(), difference, 0.02 * difference);
+  }
+}
+
 }  // namespace
 }  // namespace lcsc

@@ -76,6 +76,8 @@ class Scorer {
   static std::string FailureOfAny(const std::string& own, Collective& group);
   // Draws the first batch and forgets it: so the memory that a batch needs has been used.
   void Rehearse(Denoiser& network);
+  // The same for the derivatives with respect to the tensors of `table`. REQUIRES: PrepareGradients.
+  void RehearseGradient(Denoiser& network, const TensorTable& table);
   // What the tallies of three candidates and the comparison with the reference hold at most on this rank.
   std::int64_t StatisticsBytes() const;
   // The metrics of what all ranks drew. Additive statistics are reduced; features, logits and scores are gathered in
@@ -92,6 +94,8 @@ class Scorer {
   Outcome ScoreImages(const at::Tensor& images);
 
  private:
+  void AddBatchGradient(Denoiser& network, const FeatureGradient& of_features, SampleRange range,
+                        std::int64_t noise_block, WeightGradient& sum);
   std::unique_ptr<Tally> EmptyTally() const;
   std::unique_ptr<Tally> DrawRanges(Denoiser& network, std::span<const SampleRange> ranges, StageSpans& spans);
   // What the per-image scorer is given with the network's images; nothing without one.
