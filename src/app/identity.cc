@@ -20,12 +20,13 @@ RunIdentity IdentityOptions(const OptionSet& set, const std::string& prefix) {
   if (const auto schedule = identity.find("search.schedule"); schedule != identity.end()) {
     if (schedule->second == SearchOptions{}.schedule) identity.erase(schedule);
   }
-  // Nor those of before there were strategies.
+  // Nor those of before there were strategies. And no strategy depends on another's options.
   if (const auto strategy = identity.find("search.strategy"); strategy != identity.end()) {
-    if (strategy->second != SearchOptions{}.strategy) return identity;
-    for (const char* name : {"strategy", "learning_rate", "starts", "noise_blocks", "patience"}) {
-      identity.erase(std::string("search.") + name);
-    }
+    const bool is_default = strategy->second == SearchOptions{}.strategy;
+    const std::vector<const char*> unused =
+        is_default ? std::vector{"strategy", "learning_rate", "starts", "noise_blocks", "patience"}
+                   : std::vector{"seed", "children", "max_parents", "crossover_rate", "mutation_std", "mutation_decay"};
+    for (const char* name : unused) identity.erase(std::string("search.") + name);
   }
   return identity;
 }

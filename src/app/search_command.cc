@@ -92,7 +92,10 @@ class SearchCommand : public Command {
     strategy_ = MakeStrategy(file_.search, steps_);
     directory_ = std::make_unique<RunDirectory>(RunDirectory::Create(file_.run.directory));
     snapshot_ = directory_->ReadSnapshot();
-    if (snapshot_) CheckSameIdentity(snapshot_->identity, identity_, directory_->folder());
+    if (snapshot_) {
+      CheckSameIdentity(snapshot_->identity, identity_, directory_->folder());
+      finished_ = IsEnd(*snapshot_);
+    }
     // Ranks that read parts of rows cannot check the rows' digests themselves.
     if (file_.run.group_size != 1) VerifyTrajectory(trajectory.folder);
   }
@@ -101,8 +104,7 @@ class SearchCommand : public Command {
 
   // Whether nothing is left to evaluate, as rank 0 knows. Collective.
   bool IsFinished(const World& world) const {
-    const bool finished = world.world_rank == 0 && snapshot_ && IsEnd(*snapshot_);
-    return GatherTexts(world, finished ? "finished" : "").front() == "finished";
+    return GatherTexts(world, finished_ ? "finished" : "").front() == "finished";
   }
 
   bool IsEnd(const PopulationSnapshot& snapshot) const {
@@ -124,7 +126,8 @@ class SearchCommand : public Command {
     if (snapshot_->state != RunState::kDone) MarkDone();
     spdlog::info("{}: already finished: nothing to do; {} evaluations are done, {} are planned; raise {} to go on",
                  directory_->folder().string(), NumDone(), strategy_->planned_evaluations(),
-                 WantsGradients(file_.search) ? "search.gradient_steps" : "search.epochs");
+                 WantsGradients(file_.search) ? "search.gradient_steps, at which descents end that still get better,"
+                                              : "search.epochs");
     Print({.evaluations = NumDone(),
            .seconds = snapshot_->seconds,
            .utilisation = snapshot_->utilisation,
@@ -165,6 +168,7 @@ class SearchCommand : public Command {
   std::vector<std::int64_t> steps_;
   std::unique_ptr<Strategy> strategy_;
   std::unique_ptr<RunDirectory> directory_;
+  bool finished_ = false;
   std::optional<PopulationSnapshot> snapshot_;  // as this session found it
 };
 

@@ -102,10 +102,15 @@ void MpiCollective::ReduceScatter(std::span<double> whole, std::span<const Part>
   std::ranges::copy(sums, whole.begin() + own.begin);
 }
 
+// In pieces that MPI can count.
 void MpiCollective::BroadcastBytes(void* data, std::size_t size) {
-  MPI_Request request = MPI_REQUEST_NULL;
-  LCSC_MPI_CHECK(MPI_Ibcast(data, CountOf(static_cast<std::int64_t>(size)), MPI_BYTE, 0, group_, &request));
-  WaitPolitely(&request);
+  constexpr std::size_t kPiece = std::size_t{1} << 30;
+  for (std::size_t done = 0; done < size; done += kPiece) {
+    MPI_Request request = MPI_REQUEST_NULL;
+    const auto count = static_cast<int>(std::min(kPiece, size - done));
+    LCSC_MPI_CHECK(MPI_Ibcast(static_cast<std::byte*>(data) + done, count, MPI_BYTE, 0, group_, &request));
+    WaitPolitely(&request);
+  }
 }
 
 void MpiCollective::BroadcastFromLeader(std::vector<std::byte>& bytes) {

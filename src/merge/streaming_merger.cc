@@ -56,6 +56,7 @@ std::vector<double> StreamingMerger::Project(std::span<const double> gradient) {
 }
 
 void StreamingMerger::ForEachBlock(const std::function<void(const Shard& block)>& use) {
+  const std::lock_guard lock(in_turn_);
   // Its end waits for the reader when an error ends the pass.
   std::future<void> reading = StartReading(range_.begin);
   for (std::int64_t begin = range_.begin; begin < range_.end; begin += block_columns_) {

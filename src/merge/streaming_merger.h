@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <future>
+#include <mutex>
 #include <span>
 #include <vector>
 
@@ -14,7 +15,7 @@
 namespace lcsc {
 
 // Two blocks of columns take turns: a thread of its own reads one while the other is merged. The bits are those of the
-// resident Merger. Threads: one call at a time.
+// resident Merger. Threads: any; calls take turns.
 class StreamingMerger {
  public:
   // block_columns: parameters of a block, at least 1; two blocks of all checkpoints are held.
@@ -44,6 +45,7 @@ class StreamingMerger {
   std::int64_t block_columns_;
   ShardReader reader_;
   std::array<Buffer, 2> buffers_;
+  std::mutex in_turn_;  // a gradient is projected while the next candidates are merged
 };
 
 }  // namespace lcsc

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "lcsc/base/error.h"
 #include "same_candidate.h"
@@ -21,9 +22,14 @@ double AdamMean(double& mean, double value, double decay, int steps) {
 Descent::Descent(const SearchOptions& options, std::vector<std::int64_t> steps)
     : options_(options),
       steps_(std::move(steps)),
-      ema_rates_(options.ema_rates.empty() ? DefaultEmaRates(steps_) : options.ema_rates) {
+      ema_rates_(options.ema_rates.empty() ? DefaultEmaRates(steps_) : options.ema_rates),
+      most_steps_(options.gradient_steps) {
   LCSC_CHECK(steps_.size() >= 2);
   CheckEmaRates(ema_rates_);
+  if (options_.schedule != "generational") {
+    throw ConfigError("search.schedule: search.strategy = gradient knows no other than generational, found {}",
+                      options_.schedule);
+  }
 }
 
 // Of x_t of each path: its gradient, then its score.
@@ -51,7 +57,7 @@ std::vector<Candidate> Descent::Due() const {
                         .noise_block = 1 + path.t % options_.noise_blocks,
                         .wants_gradient = true};
     if (NeedsGradient(path)) due.push_back(candidate);
-    if (path.t == 0) continue;
+    if (path.is_judged) continue;
     ++candidate.id;
     candidate.noise_block = 0;
     candidate.wants_gradient = false;
@@ -82,7 +88,7 @@ void Descent::Tell(std::int64_t candidate_id, const Outcome& outcome) {
   Path& path = paths_[static_cast<std::size_t>((candidate_id - NumInitial()) / 2 % num_paths)];
   const bool is_gradient = (candidate_id - NumInitial()) % 2 == 0;
   (is_gradient ? path.gradient : path.score) = outcome;
-  const bool knows_gradient = path.gradient || !NeedsGradient(path), knows_score = path.score || path.t == 0;
+  const bool knows_gradient = path.gradient || !NeedsGradient(path), knows_score = path.score || path.is_judged;
   if (knows_gradient && knows_score) Advance(path, is_gradient ? candidate_id : candidate_id - 1);
 }
 
@@ -106,15 +112,16 @@ void Descent::Begin() {
                       .step = options_.learning_rate,
                       .first_moments = std::vector<double>(point.size()),
                       .second_moments = std::vector<double>(point.size()),
-                      .ended = options_.gradient_steps == 0});
+                      .ended = most_steps_ == 0});
   }
 }
 
 // The point's outcomes are there: on to the next one.
 void Descent::Advance(Path& path, std::int64_t gradient_id) {
   Judge(path);
-  const bool has_gradient = path.gradient && path.gradient->score;
-  if (!NeedsGradient(path)) {
+  const bool has_gradient =
+      path.gradient && path.gradient->score && path.gradient->gradient.size() == path.point.size();
+  if (!NeedsGradient(path) || (!has_gradient && path.point == path.best)) {
     path.ended = true;
   } else if (path.stale >= options_.patience || !has_gradient) {
     GoBack(path);
@@ -128,7 +135,7 @@ void Descent::Advance(Path& path, std::int64_t gradient_id) {
 }
 
 void Descent::Judge(Path& path) const {
-  if (path.t == 0) return;
+  if (std::exchange(path.is_judged, false)) return;
   if (!path.score->score || *path.score->score >= path.best_score) {
     ++path.stale;
     return;
@@ -142,6 +149,7 @@ void Descent::GoBack(Path& path) const {
   path.point = path.best;
   path.step /= 2;
   path.stale = 0;
+  path.is_judged = true;
   path.adam_steps = 0;
   std::ranges::fill(path.first_moments, 0.0);
   std::ranges::fill(path.second_moments, 0.0);
@@ -167,7 +175,7 @@ bool Descent::Finished() const {
 std::int64_t Descent::planned_evaluations() const {
   if (Finished()) return static_cast<std::int64_t>(told_.size());
   const std::int64_t starts = std::min(options_.starts, NumInitial());
-  return NumInitial() + 2 * starts * options_.gradient_steps;
+  return NumInitial() + 2 * starts * most_steps_;
 }
 
 SearchState Descent::State() const {
@@ -189,6 +197,9 @@ void Descent::Admit(Candidate saved) {
 void Descent::Restore(const SearchState& saved) {
   LCSC_CHECK(told_.empty() && asked_.empty());
   for (const EvaluatedCandidate& member : saved.population) {
+    if (member.candidate.wants_gradient) most_steps_ = std::max(most_steps_, member.candidate.generation);
+  }
+  for (const EvaluatedCandidate& member : saved.population) {
     const bool has_gradient = member.outcome.gradient.size() == member.candidate.coefficients.size();
     if (member.candidate.wants_gradient && member.outcome.score && !has_gradient) {
       throw InputError("the saved candidate {} has no gradient; was it written by another version?",
@@ -196,6 +207,15 @@ void Descent::Restore(const SearchState& saved) {
     }
     Admit(member.candidate);
     Tell(member.candidate.id, member.outcome);
+  }
+  EndAt(options_.gradient_steps);
+}
+
+// Fewer steps than before: what went beyond has ended.
+void Descent::EndAt(std::int64_t most_steps) {
+  most_steps_ = most_steps;
+  for (Path& path : paths_) {
+    if (path.t > most_steps || (path.t == most_steps && (path.score || path.is_judged))) path.ended = true;
   }
 }
 

@@ -56,6 +56,7 @@ CandidateEvaluator::CandidateEvaluator(const EvaluationOptions& options, Collect
   MakeNetworks(trajectory, options.trajectory);
   CheckTied(trajectory, *slots_.front().network);
   for (const Slot& slot : slots_) scorer_.CheckFits(*slot.network);
+  if (differentiating_) scorer_.CheckDifferentiates(*slots_.front().network, merger_->table());
   ReleaseFreedMemory();
 }
 
@@ -79,7 +80,8 @@ void CandidateEvaluator::MakeMerger(const Trajectory& trajectory, const Evaluato
   network_bytes_ = 4 * trajectory.table.num_elements();
   plan_.statistics = scorer_.StatisticsBytes();
   plan_.weights = static_cast<std::int64_t>(slots_.size()) * network_bytes_;
-  if (limits.gradients) plan_.weights += 2 * network_bytes_;  // one number in float64 for each weight
+  // One number in float64 for each weight, and the sums of this rank's part of them.
+  if (limits.gradients) plan_.weights += 2 * network_bytes_ + 2 * network_bytes_ / merging_->group_size();
   MergeOptions options;
   if (limits.memory.bytes > 0) {
     const std::int64_t usable = limits.memory.bytes - limits.memory.bytes / 16;  // less what libraries keep
@@ -162,8 +164,8 @@ std::vector<double> CandidateEvaluator::Differentiate(EvaluationJob& job) {
   Denoiser& network = *slots_.at(static_cast<std::size_t>(job.slot)).network;
   WeightGradient of_weights(network, merger_->table());
   scorer_.AddWeightGradient(network, *of_features, job.candidate.noise_block, tally, of_weights, job.spans);
-  if (!Scorer::FailureOfAny(tally.failure, *differentiating_).empty()) return {};
   const StageTimer timer(Stage::kProject, job.spans);
+  if (!Scorer::FailureOfAny(tally.failure, *differentiating_).empty()) return {};
   differentiating_->ReduceScatter(of_weights.flat(), parts_);
   std::vector<double> gradient = merger_->Project(of_weights.flat());
   differentiating_->ReduceToLeader(gradient);

@@ -18,7 +18,7 @@ bool IsProcess(std::int64_t pid) { return ::kill(static_cast<pid_t>(pid), 0) == 
 
 // Stages in which a rank waits for nobody and for no disk.
 bool IsArithmetic(const std::string& stage) {
-  return stage == "measure" || stage == "sample" || stage == "features" || stage == "distance";
+  return stage == "measure" || stage == "sample" || stage == "features" || stage == "distance" || stage == "backward";
 }
 
 double SecondsSince(std::chrono::steady_clock::time_point time) {

@@ -28,28 +28,33 @@ at::Tensor Take(at::IntArrayRef shape, std::span<const std::byte>& bytes) {
 
 void Scorer::PrepareGradients() {
   CheckDifferentiable(metrics_);
+  gradients_ = true;
   extractor_->PrepareGradients();
   for (const at::Tensor& parameter : extractor_->parameters()) parameter.requires_grad_(false);
 }
 
-std::optional<FeatureGradient> Scorer::GradientOf(const Tally& tally, Collective& group, StageSpans& spans) {
-  std::vector<std::byte> bytes;  // stays empty without a score
+std::optional<FeatureGradient> Scorer::GradientOf(Tally& tally, Collective& group, StageSpans& spans) {
+  Measured measured;
   {
-    const StageTimer timer(Stage::kBackward, spans);
+    const StageTimer timer(Stage::kProject, spans);
     if (!FailureOfAny(tally.failure, group).empty()) return std::nullopt;
     Tally sums = tally;
     if (sums.statistics) sums.statistics->packed() = sums.statistics->packed().clone();
-    const Measured measured = Gather(sums, options_.num_samples, group);
-    if (group.IsLeader()) {
-      try {
-        const FeatureGradient gradient = reference_->Gradient(measured, Objective(options_.objective).Weights());
-        for (const at::Tensor& part : {gradient.matrix, gradient.offset, gradient.rows}) Put(part, bytes);
-      } catch (const MetricError&) {
-        bytes.clear();  // Finish meets it again, and says so
-      }
-    }
-    group.BroadcastFromLeader(bytes);
+    measured = Gather(sums, options_.num_samples, group);
   }
+  std::vector<std::byte> bytes;  // stays empty without a score
+  if (group.IsLeader()) {
+    const StageTimer timer(Stage::kBackward, spans);
+    try {
+      const FeatureGradient gradient = reference_->Gradient(measured, Objective(options_.objective).Weights());
+      for (const at::Tensor& part : {gradient.matrix, gradient.offset, gradient.rows}) Put(part, bytes);
+    } catch (const std::exception& error) {
+      tally.failure = FirstLine(error);
+      bytes.clear();
+    }
+  }
+  const StageTimer timer(Stage::kProject, spans);
+  group.BroadcastFromLeader(bytes);
   if (bytes.empty()) return std::nullopt;
   const std::int64_t d = extractor_->feature_dim();
   std::span<const std::byte> rest = bytes;
@@ -72,6 +77,18 @@ void Scorer::AddBatchGradient(Denoiser& network, const FeatureGradient& of_featu
 void Scorer::RehearseGradient(Denoiser& network, const TensorTable& table) {
   WeightGradient sum(network, table);
   AddBatchGradient(network, /*of_features=*/{}, OwnBatches(options_, group_).front(), /*noise_block=*/0, sum);
+}
+
+void Scorer::CheckDifferentiates(Denoiser& network, const TensorTable& table) {
+  try {
+    WeightGradient sum(network, table);
+    AddBatchGradient(network, /*of_features=*/{}, {0, 1}, /*noise_block=*/0, sum);
+  } catch (const std::exception& error) {
+    throw ConfigError(
+        "search.strategy = gradient: expected a network, a sampler and an evaluation.extractor that can be "
+        "differentiated, found: {}; use search.strategy = evolution",
+        FirstLine(error));
+  }
 }
 
 // Batch by batch: what autograd keeps of one is freed before the next.

@@ -31,6 +31,7 @@ constexpr const char* kSeen = "seen";
 constexpr const char* kOrder = "order";
 constexpr const char* kNoiseBlock = "noise_block";
 constexpr const char* kWantsGradient = "wants_gradient";
+constexpr const char* kHasGradient = "has_gradient";
 constexpr const char* kGradients = "gradients";
 constexpr const char* kInFlight = "in_flight";
 constexpr const char* kAccused = "accused";
@@ -96,11 +97,14 @@ void WriteMetrics(Hdf5Group& group, const std::vector<EvaluatedCandidate>& popul
 // One row for each candidate that has one, in their order.
 void WriteGradients(Hdf5Group& group, const std::vector<EvaluatedCandidate>& population) {
   std::vector<double> rows;
+  std::vector<std::int64_t> has_gradient;
   for (const EvaluatedCandidate& member : population) {
     rows.insert(rows.end(), member.outcome.gradient.begin(), member.outcome.gradient.end());
+    has_gradient.push_back(member.outcome.gradient.empty() ? 0 : 1);
   }
   const auto num_checkpoints = static_cast<std::int64_t>(population.front().candidate.coefficients.size());
   if (rows.empty()) return;
+  group.Write<std::int64_t>(kHasGradient, has_gradient);
   group.Write<double>(kGradients, rows, {static_cast<std::int64_t>(rows.size()) / num_checkpoints, num_checkpoints});
 }
 
@@ -127,18 +131,17 @@ void ReadMetrics(const Hdf5Group& group, std::vector<EvaluatedCandidate>& popula
 }
 
 void ReadGradients(const Hdf5Group& group, std::vector<EvaluatedCandidate>& population) {
-  const auto has_one = [](const EvaluatedCandidate& member) {
-    return member.candidate.wants_gradient && member.outcome.score.has_value();
-  };
-  const auto count = static_cast<std::int64_t>(std::ranges::count_if(population, has_one));
-  if (count == 0) return;
+  if (population.empty() || !group.Contains(kGradients)) return;
+  const auto has_gradient =
+      ReadColumn<std::int64_t>(group, kHasGradient, {static_cast<std::int64_t>(population.size())});
+  const auto count = static_cast<std::int64_t>(has_gradient.size()) - std::ranges::count(has_gradient, 0);
   const std::size_t num_checkpoints = population.front().candidate.coefficients.size();
   const auto rows = ReadColumn<double>(group, kGradients, {count, static_cast<std::int64_t>(num_checkpoints)});
   auto row = rows.begin();
-  for (EvaluatedCandidate& member : population) {
-    if (!has_one(member)) continue;
+  for (std::size_t i = 0; i < population.size(); ++i) {
+    if (has_gradient[i] == 0) continue;
     const auto end = row + static_cast<std::ptrdiff_t>(num_checkpoints);
-    member.outcome.gradient.assign(row, end);
+    population[i].outcome.gradient.assign(row, end);
     row = end;
   }
 }

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstring>
 #include <filesystem>
+#include <thread>
 
 #include "lcsc/base/error.h"
 #include "lcsc/merge/weight_merger.h"
@@ -143,6 +144,23 @@ TEST(LoraMemoryTest, IsRefusedWithTheGroupSizeThatFits) {
   EXPECT_NO_THROW(MakeWeightMerger(trajectory, {0, 2}, {kHeld + kScratch - 1}));
   EXPECT_THAT(MessageOf<ConfigError>([&] { MakeWeightMerger(trajectory, {}, {100}); }),
               HasSubstr("a layer is not divided"));
+}
+
+// A gradient is projected while the next candidates are merged.
+TEST_F(StreamingMergerTest, MergesAndProjectsAtOnce) {
+  const Trajectory trajectory = PackAs(StorageType::kFloat32);
+  const auto merger = MakeWeightMerger(trajectory, {}, {1'000'000});
+  at::manual_seed(8);
+  const at::Tensor gradient = at::randn({kParameters}, at::kDouble);
+  const std::span<const double> flat(gradient.data_ptr<double>(), static_cast<std::size_t>(kParameters));
+  const at::Tensor coefficients = at::randn({2, kCheckpoints}, at::kDouble);
+  const at::Tensor merged = MergeBatch(*merger, coefficients);
+  const std::vector<double> projected = merger->Project(flat);
+  std::thread other([&] {
+    for (int i = 0; i < 20; ++i) EXPECT_EQ(merger->Project(flat), projected);
+  });
+  for (int i = 0; i < 20; ++i) EXPECT_TRUE(SameBits(MergeBatch(*merger, coefficients), merged));
+  other.join();
 }
 
 // A merge is linear: a step of one coefficient moves <g, theta> by the step times what Project says.

@@ -71,7 +71,7 @@ TEST(DigitsClassifier, RefusesImagesOfAnotherShapeOrType) {
                 network.Features(at::zeros({2, 3, 8, 8}, at::kByte));
               }),
               AllOf(HasSubstr("[n, 1, 8, 8]"), HasSubstr("[2, 3, 8, 8]")));
-  EXPECT_THAT(MessageOf<InputError>([&] { network.Features(at::zeros({2, 1, 8, 8})); }), HasSubstr("Float"));
+  EXPECT_THAT(MessageOf<InputError>([&] { network.Features(at::zeros({2, 1, 8, 8}, at::kInt)); }), HasSubstr("Int"));
 }
 
 }  // namespace

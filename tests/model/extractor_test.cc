@@ -91,7 +91,7 @@ TEST(ScriptExtractor, AModuleOfOneSizeSaysHowManyFeaturesItGives) {
 TEST(ScriptExtractor, RefusesOtherImages) {
   const auto extractor = Load("Plain.pt");
   EXPECT_THAT(MessageOf<InputError>([&] { extractor->Features(Images(2)); }), HasSubstr("[4, 2, 9, 7]"));
-  EXPECT_THAT(MessageOf<InputError>([&] { extractor->Features(Images(3).to(at::kFloat)); }), HasSubstr("Float"));
+  EXPECT_THAT(MessageOf<InputError>([&] { extractor->Features(Images(3).to(at::kInt)); }), HasSubstr("Int"));
 }
 
 TEST(ScriptExtractor, RefusesModulesThatAreNoExtractors) {

@@ -164,7 +164,7 @@ TEST(Inception, RefusesOtherImages) {
     return MessageOf<InputError>([&] { inception.Features(images); });
   };
   EXPECT_THAT(refusal(at::zeros({2, 4, 8, 8}, at::kByte)), AllOf(HasSubstr("[2, 4, 8, 8]"), HasSubstr("[n, 3, h, w]")));
-  EXPECT_THAT(refusal(at::zeros({2, 3, 8, 8})), HasSubstr("Float"));
+  EXPECT_THAT(refusal(at::zeros({2, 3, 8, 8}, at::kInt)), HasSubstr("Int"));
   EXPECT_THAT(refusal(at::zeros({3, 8, 8}, at::kByte)), HasSubstr("[3, 8, 8]"));
   EXPECT_THAT(refusal(at::zeros({0, 3, 8, 8}, at::kByte)), HasSubstr("[0, 3, 8, 8]"));
 }

@@ -134,6 +134,43 @@ TEST(DescentTest, EndsWhenNothingGetsBetter) {
   EXPECT_EQ(BestOf(population), BestOf(population, /*only_ema=*/true));
 }
 
+// The best point that it goes back to does not count against itself: each time so many new points follow.
+TEST(DescentTest, HasAllItsPatienceAfterItWentBack) {
+  SearchOptions options = Options();
+  options.starts = 1;
+  options.learning_rate = 500;
+  for (const int patience : {1, 2, 3}) {
+    options.patience = patience;
+    Descent descent(options, Steps());
+    Play(descent, 1);
+    int worse = 0;
+    for (const EvaluatedCandidate& member : descent.Population()) {
+      worse += !member.candidate.wants_gradient && !member.candidate.ema_rate ? 1 : 0;
+    }
+    EXPECT_EQ(worse, 3 * patience);
+  }
+}
+
+TEST(DescentTest, FewerStepsEndWhatWentFurther) {
+  SearchOptions options = Options();
+  Descent whole(options, Steps());
+  Play(whole, 1, 40);
+  for (const int steps : {1, 3, 7, 8, 9, 20}) {
+    options.gradient_steps = steps;
+    Descent shorter(options, Steps());
+    shorter.Restore(whole.State());
+    Play(shorter, 2);
+    EXPECT_TRUE(shorter.Finished());
+    EXPECT_EQ(shorter.planned_evaluations(), static_cast<std::int64_t>(shorter.Population().size()));
+  }
+}
+
+TEST(DescentTest, RefusesASteadyState) {
+  SearchOptions options = Options();
+  options.schedule = "steady-state";
+  EXPECT_THROW(Descent(options, Steps()), ConfigError);
+}
+
 TEST(DescentTest, AFailedGradientSendsItBackAndNoScoreAtAllEndsTheSearch) {
   SearchOptions options = Options();
   options.starts = 1;
@@ -144,7 +181,7 @@ TEST(DescentTest, AFailedGradientSendsItBackAndNoScoreAtAllEndsTheSearch) {
     if (candidate->wants_gradient) outcome = {.score = {}, .failure = "non-finite gradient", .seconds = {}};
     descent.Tell(candidate->id, outcome);
   }
-  EXPECT_EQ(descent.Population().size(), 3u + 3 + 2);
+  EXPECT_EQ(descent.Population().size(), 3u + 1) << "without a gradient at its start it cannot begin";
   Descent hopeless(options, Steps());
   const auto tell_failures = [&] {
     for (int i = 0; i < 3; ++i) {

@@ -62,7 +62,8 @@ class WeightMerger {
   // Derivatives with respect to the weights -> this rank's part of those with respect to the coefficients:
   //   dF/da_i = sum_j dF/dtheta_j dtheta_j/da_i, i >= 2, the sum over this rank's part, and 0 for the implied a_1.
   // weight_gradient: [table().num_elements()], of which only this rank's part is read. Returns [K]; the sum over the
-  // ranks is the derivative. One pass over the shard. Throws, threads, collective: as MergeBatch; ConfigError on a GPU.
+  // ranks is the derivative. One pass over the shard. Throws and collective: as MergeBatch; ConfigError on a GPU.
+  // Threads: one call at a time, but MergeBatch may run beside it.
   virtual std::vector<double> Project(std::span<const double> weight_gradient) const = 0;
   // A batch of one.
   void Merge(std::span<const double> coefficients, std::span<float> whole) const {

@@ -13,7 +13,8 @@ namespace lcsc {
 // in Evolution. From each of the `starts` best a descent sets out: at its point x_t it asks for two evaluations, the
 // gradient on a block of noise that takes turns with the others of 1..noise_blocks, and for t > 0 the score on block 0,
 // on which no gradient is ever taken: it decides what the best point is. After `patience` points in a row that were no
-// better, the descent goes back to its best point with half of the step; the third time it ends.
+// better, or one without a gradient, the descent goes back to its best point with half of the step; the third time, or
+// when the best point itself has no gradient, it ends.
 //
 // What a descent does depends on its own outcomes alone, whatever the order in which they come.
 class Descent : public Strategy {
@@ -43,12 +44,14 @@ class Descent : public Strategy {
     int adam_steps = 0;
     std::vector<double> first_moments, second_moments;
     std::optional<Outcome> gradient = {}, score = {};  // of this point
+    bool is_judged = true;  // its score was known before: the start, and a best point that it went back to
     bool ended = false;
   };
 
   std::int64_t NumInitial() const { return static_cast<std::int64_t>(ema_rates_.size()); }
   std::int64_t GradientId(std::size_t path) const;
-  bool NeedsGradient(const Path& path) const { return path.t < options_.gradient_steps; }
+  bool NeedsGradient(const Path& path) const { return path.t < most_steps_; }
+  void EndAt(std::int64_t most_steps);
   // Candidates whose evaluation can begin now, whether it has or not.
   std::vector<Candidate> Due() const;
   void Admit(Candidate candidate);
@@ -61,6 +64,7 @@ class Descent : public Strategy {
   SearchOptions options_;
   std::vector<std::int64_t> steps_;
   std::vector<double> ema_rates_;
+  std::int64_t most_steps_;  // of a descent
   std::map<std::int64_t, EvaluatedCandidate> told_;
   std::map<std::int64_t, Candidate> asked_;  // not yet told
   std::vector<Path> paths_;                  // empty until all EMA candidates are told

@@ -65,9 +65,12 @@ class Scorer {
 
   // From now on features can be differentiated. Throws ConfigError when the objective cannot. Before anything is drawn.
   void PrepareGradients();
-  // How the objective changes with each feature, on every rank; nullopt when there is no score. Leaves the tally as it
-  // is. Collective over `group`, which has the ranks of the Scorer's own. REQUIRES: PrepareGradients.
-  std::optional<FeatureGradient> GradientOf(const Tally& tally, Collective& group, StageSpans& spans);
+  // Throws ConfigError when network, sampler or extractor cannot be differentiated with respect to the tensors of
+  // `table`: draws one sample. REQUIRES: PrepareGradients.
+  void CheckDifferentiates(Denoiser& network, const TensorTable& table);
+  // How the objective changes with each feature, on every rank; nullopt when there is no score. What goes wrong with its
+  // derivatives becomes the failure of the leader's tally. Collective over `group`, which has the ranks of the Scorer's own. REQUIRES: PrepareGradients.
+  std::optional<FeatureGradient> GradientOf(Tally& tally, Collective& group, StageSpans& spans);
   // Draws this rank's share again and adds to `sum` what it contributes to the derivatives of the objective with
   // respect to the weights. What a module refuses becomes the tally's failure. Not collective.
   void AddWeightGradient(Denoiser& network, const FeatureGradient& of_features, std::int64_t noise_block, Tally& tally,
@@ -107,6 +110,7 @@ class Scorer {
   Measurement Finish(Tally& tally, std::int64_t num_samples, StageSpans& spans);
 
   EvaluationOptions options_;
+  bool gradients_ = false;
   MetricSet metrics_;
   Collective& group_;
   ImageSource source_;
