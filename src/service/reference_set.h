@@ -30,8 +30,8 @@ class ReferenceSet {
   std::string ChooseDistanceDevice(int gpu) { return frechet_ ? frechet_->ChooseDevice(gpu) : ""; }
   // Throws MetricError when something measured is not finite.
   MetricValues Compare(const Measured& measured) const;
-  // How sum_i weight_i value_i changes with each feature. REQUIRES: values "fid" and "kid" alone, of metrics of this set.
-  // Throws as Compare does.
+  // How sum_i weight_i value_i changes with each feature. REQUIRES: values "fid" and "kid" alone, of metrics of this
+  // set. Throws as Compare does.
   FeatureGradient Gradient(const Measured& measured, const std::map<std::string, double>& weights) const;
 
  private:

@@ -68,8 +68,9 @@ class Scorer {
   // Throws ConfigError when network, sampler or extractor cannot be differentiated with respect to the tensors of
   // `table`: draws one sample. REQUIRES: PrepareGradients.
   void CheckDifferentiates(Denoiser& network, const TensorTable& table);
-  // How the objective changes with each feature, on every rank; nullopt when there is no score. What goes wrong with its
-  // derivatives becomes the failure of the leader's tally. Collective over `group`, which has the ranks of the Scorer's own. REQUIRES: PrepareGradients.
+  // How the objective changes with each feature, on every rank; nullopt when there is no score. What goes wrong with
+  // its derivatives becomes the failure of the leader's tally. Collective over `group`, which has the ranks of the
+  // Scorer's own. REQUIRES: PrepareGradients.
   std::optional<FeatureGradient> GradientOf(Tally& tally, Collective& group, StageSpans& spans);
   // Draws this rank's share again and adds to `sum` what it contributes to the derivatives of the objective with
   // respect to the weights. What a module refuses becomes the tally's failure. Not collective.
