@@ -63,7 +63,7 @@ json BinaryOf(const std::vector<double>& values) {
 std::vector<double> ValuesOf(const json& binary) {
   const std::vector<std::uint8_t>& bytes = binary.get_binary();
   std::vector<double> values(bytes.size() / sizeof(double));
-  std::memcpy(values.data(), bytes.data(), sizeof(double) * values.size());
+  if (!values.empty()) std::memcpy(values.data(), bytes.data(), sizeof(double) * values.size());
   return values;
 }
 
