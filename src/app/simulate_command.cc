@@ -100,8 +100,9 @@ class SimulateCommand : public Command {
     if (model_ && !replay_.empty()) throw ConfigError("--replay: expected none with --model; leave one out");
     if (!replay_.empty()) file_.search.schedule = "steady-state";
     problem_ = std::make_unique<SimulatedProblem>(simulation_);
-    if (WantsGradients(file_.search))
+    if (WantsGradients(file_.search)) {
       throw ConfigError("search.strategy: simulations expect evolution, found gradient");
+    }
     Evolution(file_.search, problem_->Steps());  // says what is wrong with the options
     if (world.world_rank != 0) return;
     identity_ = StrategyIdentity(set);

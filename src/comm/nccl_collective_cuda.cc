@@ -21,7 +21,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr auto kStartTimeLimit = std::chrono::minutes(2);
 constexpr auto kEndTimeLimit = std::chrono::seconds(10);
-// Of one communicator: two at work at once find room on a GPU.
+// Of one communicator: two or, with gradients, three at work at once find room on a GPU.
 constexpr int kMaxChannels = 8;
 
 void CheckNccl(ncclResult_t status, const char* expression) {

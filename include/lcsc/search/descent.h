@@ -1,7 +1,6 @@
 // Descent along the gradient of the objective with respect to the coefficients.
 #pragma once
 
-#include <deque>
 #include <map>
 
 #include "lcsc/config/search_options.h"
