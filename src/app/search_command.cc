@@ -56,6 +56,7 @@ class SearchCommand : public Command {
         [&](Collective& group) {
           EvaluatorLimits limits = LimitsOf(world, file_.run);
           limits.gradients = WantsGradients(file_.search);
+          limits.backward_every = file_.search.backward_every;
           return std::make_unique<CandidateEvaluator>(file_.evaluation, group, limits);
         },
         [&](EvaluationPool& pool) {

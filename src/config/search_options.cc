@@ -17,6 +17,10 @@ void AddSearchOptions(OptionSet& set, SearchOptions& options) {
           {1e-9, 1000});
   set.Add(text("starts", "descents", "from so many of the best EMA candidates; of strategy gradient"), &options.starts,
           {1, 1000});
+  set.Add(text("backward_every", "batches",
+               "a gradient goes back through one of so many batches, another one at each step, in the place of all: "
+               "the statistics are still those of all samples; 1 is the exact gradient; of strategy gradient"),
+          &options.backward_every, {1, 1'000'000});
   set.Add(text("noise_blocks", "blocks",
                "blocks of num_samples samples each, all others than the one that scores are computed on, with which "
                "gradients take turns; of strategy gradient"),

@@ -47,7 +47,7 @@ CandidateEvaluator::CandidateEvaluator(const EvaluationOptions& options, Collect
       throw ConfigError(
           "run.merge: search.strategy = gradient expects cpu, where derivatives are projected, found cuda");
     }
-    scorer_.PrepareGradients();
+    scorer_.PrepareGradients(limits.backward_every);
     differentiating_ = merging_->Duplicate();
   }
   const Trajectory trajectory = ReadTrajectory(options.trajectory);
@@ -163,7 +163,7 @@ std::vector<double> CandidateEvaluator::Differentiate(EvaluationJob& job) {
   if (!of_features) return {};
   Denoiser& network = *slots_.at(static_cast<std::size_t>(job.slot)).network;
   WeightGradient of_weights(network, merger_->table());
-  scorer_.AddWeightGradient(network, *of_features, job.candidate.noise_block, tally, of_weights, job.spans);
+  scorer_.AddWeightGradient(network, *of_features, job.candidate, tally, of_weights, job.spans);
   const StageTimer timer(Stage::kProject, job.spans);
   if (!Scorer::FailureOfAny(tally.failure, *differentiating_).empty()) return {};
   differentiating_->ReduceScatter(of_weights.flat(), parts_);

@@ -141,7 +141,7 @@ std::int64_t Scorer::StatisticsBytes() const {
   std::int64_t bytes = 0;
   if (metrics_.contains(Metric::kFid)) bytes += (kTallies + (group_.IsLeader() ? kMatricesOfDistance : 0)) * matrix;
   if (NeedsReferenceFeatures(metrics_)) bytes += kTallies * rows / group_.group_size() + (group_.IsLeader() ? rows : 0);
-  if (!gradients_) return bytes;
+  if (backward_every_ == 0) return bytes;
   // In float64: what is broadcast and what is made of it; on the leader what it is computed from besides.
   const std::int64_t copies = group_.IsLeader() ? 5 : 2;
   if (metrics_.contains(Metric::kFid)) bytes += copies * matrix;

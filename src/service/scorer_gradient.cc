@@ -1,4 +1,5 @@
 // What Scorer knows of derivatives.
+#include <algorithm>
 #include <cstring>
 
 #include "lcsc/base/error.h"
@@ -26,9 +27,16 @@ at::Tensor Take(at::IntArrayRef shape, std::span<const std::byte>& bytes) {
 
 }  // namespace
 
-void Scorer::PrepareGradients() {
+void Scorer::PrepareGradients(std::int64_t backward_every) {
   CheckDifferentiable(metrics_);
-  gradients_ = true;
+  backward_every_ = backward_every;
+  const std::int64_t num_batches = (options_.num_samples + options_.batch_size - 1) / options_.batch_size;
+  if (backward_every_ > num_batches) {
+    throw ConfigError(
+        "search.backward_every: expected at most the {} batches that {} samples in batches of {} are, found {}; give "
+        "less, or choose a smaller evaluation.batch_size",
+        num_batches, options_.num_samples, options_.batch_size, backward_every_);
+  }
   extractor_->PrepareGradients();
   for (const at::Tensor& parameter : extractor_->parameters()) parameter.requires_grad_(false);
 }
@@ -67,22 +75,38 @@ std::optional<FeatureGradient> Scorer::GradientOf(Tally& tally, Collective& grou
   return gradient;
 }
 
-void Scorer::AddBatchGradient(Denoiser& network, const FeatureGradient& of_features, SampleRange range,
-                              std::int64_t noise_block, WeightGradient& sum) {
-  const at::Tensor images = source_.DrawDifferentiable(network, InBlock(range, noise_block));
+std::vector<Scorer::BackwardBatch> Scorer::BackwardBatches(std::int64_t noise_block, std::int64_t turn) const {
+  const auto is_taken = [&](std::int64_t first_sample) {
+    return (first_sample / options_.batch_size - turn) % backward_every_ == 0;
+  };
+  std::int64_t taken = 0;
+  for (std::int64_t first = 0; first < options_.num_samples; first += options_.batch_size) {
+    if (is_taken(first)) taken += std::min(options_.batch_size, options_.num_samples - first);
+  }
+  const double factor = static_cast<double>(options_.num_samples) / static_cast<double>(taken);
+  std::vector<BackwardBatch> batches;
+  for (const SampleRange range : OwnBatches(options_, group_)) {
+    if (is_taken(range.begin)) batches.push_back({range, noise_block, factor});
+  }
+  return batches;
+}
+
+void Scorer::AddBatchGradient(Denoiser& network, const FeatureGradient& of_features, const BackwardBatch& batch,
+                              WeightGradient& sum) {
+  const at::Tensor images = source_.DrawDifferentiable(network, InBlock(batch.range, batch.noise_block));
   const at::Tensor features = extractor_->Features(images);
-  sum.Add((features * of_features.Of(features.detach(), range.begin)).sum());
+  sum.Add(batch.factor * (features * of_features.Of(features.detach(), batch.range.begin)).sum());
 }
 
 void Scorer::RehearseGradient(Denoiser& network, const TensorTable& table) {
   WeightGradient sum(network, table);
-  AddBatchGradient(network, /*of_features=*/{}, OwnBatches(options_, group_).front(), /*noise_block=*/0, sum);
+  AddBatchGradient(network, /*of_features=*/{}, {.range = OwnBatches(options_, group_).front()}, sum);
 }
 
 void Scorer::CheckDifferentiates(Denoiser& network, const TensorTable& table) {
   try {
     WeightGradient sum(network, table);
-    AddBatchGradient(network, /*of_features=*/{}, {0, 1}, /*noise_block=*/0, sum);
+    AddBatchGradient(network, /*of_features=*/{}, {.range = {0, 1}}, sum);
   } catch (const std::exception& error) {
     throw ConfigError(
         "search.strategy = gradient: expected a network, a sampler and an evaluation.extractor that can be "
@@ -92,12 +116,12 @@ void Scorer::CheckDifferentiates(Denoiser& network, const TensorTable& table) {
 }
 
 // Batch by batch: what autograd keeps of one is freed before the next.
-void Scorer::AddWeightGradient(Denoiser& network, const FeatureGradient& of_features, std::int64_t noise_block,
+void Scorer::AddWeightGradient(Denoiser& network, const FeatureGradient& of_features, const Candidate& candidate,
                                Tally& tally, WeightGradient& sum, StageSpans& spans) {
   const StageTimer timer(Stage::kBackward, spans);
   try {
-    for (const SampleRange range : OwnBatches(options_, group_)) {
-      AddBatchGradient(network, of_features, range, noise_block, sum);
+    for (const BackwardBatch& batch : BackwardBatches(candidate.noise_block, candidate.generation)) {
+      AddBatchGradient(network, of_features, batch, sum);
     }
   } catch (const std::exception& error) {
     tally.failure = FirstLine(error);

@@ -91,7 +91,7 @@ TEST_P(ExactGradientTest, IsTheDifferenceOfScores) {
     const auto of_features = scorer.GradientOf(*tally, alone, spans);
     ASSERT_TRUE(of_features) << tally->failure;
     WeightGradient sum(network, table);
-    scorer.AddWeightGradient(network, *of_features, 0, *tally, sum, spans);
+    scorer.AddWeightGradient(network, *of_features, Candidate{}, *tally, sum, spans);
     ASSERT_EQ(tally->failure, "");
     gradient.assign(sum.flat().begin(), sum.flat().end());
   }

@@ -115,6 +115,34 @@ TEST_F(GradientEvaluatorTest, NoiseBlocksAreOtherNoise) {
   EXPECT_EQ(Score(evaluator, candidate), first);
 }
 
+// The turns of one in three batches, the last of which is a smaller one, together are the whole.
+TEST_F(GradientEvaluatorTest, OfSomeBatchesInTheirTurnIsOnAverageThatOfAll) {
+  options_.num_samples = 58;
+  options_.batch_size = 10;
+  const Outcome whole = CandidateEvaluator(options_, alone_, WithGradients()).Evaluate(TrajectoryModels::Somewhere());
+  CandidateEvaluator some(options_, alone_, {.memory = {}, .gradients = true, .backward_every = 3});
+  std::vector<double> sum(4);
+  for (std::int64_t turn = 0; turn < 3; ++turn) {
+    Candidate candidate = TrajectoryModels::Somewhere();
+    candidate.generation = turn;
+    const Outcome part = some.Evaluate(candidate);
+    EXPECT_EQ(*part.score, *whole.score);
+    const double share = turn == 2 ? 18.0 / 58 : 20.0 / 58;
+    for (std::size_t i = 1; i < 4; ++i) {
+      sum[i] += share * part.gradient[i];
+      EXPECT_GT(std::abs(part.gradient[i] - whole.gradient[i]), 1e-6 * std::abs(whole.gradient[i]));
+    }
+  }
+  for (std::size_t i = 1; i < 4; ++i) EXPECT_NEAR(sum[i], whole.gradient[i], 1e-5 * std::abs(whole.gradient[i]));
+}
+
+TEST_F(GradientEvaluatorTest, FewerBatchesThanOneInSoManyAreRefused) {
+  EXPECT_THAT(MessageOf<ConfigError>([&] {
+                CandidateEvaluator(options_, alone_, {.memory = {}, .gradients = true, .backward_every = 1000});
+              }),
+              testing::HasSubstr("search.backward_every: expected at most the "));
+}
+
 TEST_F(GradientEvaluatorTest, AStreamedShardProjectsTheSame) {
   const auto trajectory = ReadTrajectory(options_.trajectory);
   const auto merger = MakeWeightMerger(trajectory, {});

@@ -16,7 +16,8 @@ struct EvaluatorLimits {
   int max_batch = 1;  // candidates that are merged together when the shard is read from its files
   int gpu = -1;       // CUDA's number of this rank's, or -1; distances are computed there if that is faster
   bool merges_on_gpu = false;
-  bool gradients = false;  // candidates may want them
+  bool gradients = false;           // candidates may want them
+  std::int64_t backward_every = 1;  // Scorer::PrepareGradients has it
 };
 
 // Each rank of the group holds its part of the trajectory, merges it, and gathers the others' parts, so that all

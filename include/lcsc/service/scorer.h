@@ -63,8 +63,9 @@ class Scorer {
   // refuses, are a failure, not an error. Not collective.
   std::unique_ptr<Tally> Draw(Denoiser& network, StageSpans& spans, std::int64_t noise_block = 0);
 
-  // From now on features can be differentiated. Throws ConfigError when the objective cannot. Before anything is drawn.
-  void PrepareGradients();
+  // From now on features can be differentiated, going back through one of every `backward_every` batches. Throws
+  // ConfigError when the objective cannot, or there are fewer batches. Before anything is drawn.
+  void PrepareGradients(std::int64_t backward_every = 1);
   // Throws ConfigError when network, sampler or extractor cannot be differentiated with respect to the tensors of
   // `table`: draws one sample. REQUIRES: PrepareGradients.
   void CheckDifferentiates(Denoiser& network, const TensorTable& table);
@@ -72,10 +73,11 @@ class Scorer {
   // its derivatives becomes the failure of the leader's tally. Collective over `group`, which has the ranks of the
   // Scorer's own. REQUIRES: PrepareGradients.
   std::optional<FeatureGradient> GradientOf(Tally& tally, Collective& group, StageSpans& spans);
-  // Draws this rank's share again and adds to `sum` what it contributes to the derivatives of the objective with
-  // respect to the weights. What a module refuses becomes the tally's failure. Not collective.
-  void AddWeightGradient(Denoiser& network, const FeatureGradient& of_features, std::int64_t noise_block, Tally& tally,
-                         WeightGradient& sum, StageSpans& spans);
+  // Draws this rank's share again, as far as it is the candidate's turn to go back through it, and adds to `sum` what
+  // it contributes to the derivatives of the objective with respect to the weights. What a module refuses becomes the
+  // tally's failure. Not collective.
+  void AddWeightGradient(Denoiser& network, const FeatureGradient& of_features, const Candidate& candidate,
+                         Tally& tally, WeightGradient& sum, StageSpans& spans);
   // Why a rank of the group could not finish its samples, its own reason first; "" when all could. Collective.
   static std::string FailureOfAny(const std::string& own, Collective& group);
   // Draws the first batch and forgets it: so the memory that a batch needs has been used.
@@ -98,8 +100,15 @@ class Scorer {
   Outcome ScoreImages(const at::Tensor& images);
 
  private:
-  void AddBatchGradient(Denoiser& network, const FeatureGradient& of_features, SampleRange range,
-                        std::int64_t noise_block, WeightGradient& sum);
+  struct BackwardBatch {
+    SampleRange range;  // of the noise block
+    std::int64_t noise_block = 0;
+    double factor = 1;  // that makes all that are taken stand for all there are
+  };
+  // Those of this rank that are taken when it is the turn of `turn`.
+  std::vector<BackwardBatch> BackwardBatches(std::int64_t noise_block, std::int64_t turn) const;
+  void AddBatchGradient(Denoiser& network, const FeatureGradient& of_features, const BackwardBatch& batch,
+                        WeightGradient& sum);
   std::unique_ptr<Tally> EmptyTally() const;
   std::unique_ptr<Tally> DrawRanges(Denoiser& network, std::span<const SampleRange> ranges, StageSpans& spans);
   // What the per-image scorer is given with the network's images; nothing without one.
@@ -111,7 +120,7 @@ class Scorer {
   Measurement Finish(Tally& tally, std::int64_t num_samples, StageSpans& spans);
 
   EvaluationOptions options_;
-  bool gradients_ = false;
+  std::int64_t backward_every_ = 0;  // 0: no gradients
   MetricSet metrics_;
   Collective& group_;
   ImageSource source_;
