@@ -14,6 +14,7 @@
 #include "lcsc/base/progress.h"
 #include "lcsc/base/table.h"
 #include "lcsc/model/registry.h"
+#include "lcsc/search/race.h"
 #include "lcsc/service/reference_check.h"
 
 namespace lcsc {
@@ -114,19 +115,36 @@ void PrintResult(const nlohmann::json& result, bool as_json) {
   std::fputs(table.ToString().c_str(), stdout);
 }
 
+namespace {
+
+std::string RaceText(const SearchSummary& summary, const EvaluationOptions& options) {
+  std::int64_t stopped = 0, drawn = 0;
+  for (const EvaluatedCandidate& member : summary.population) {
+    if (IsStopped(member.outcome)) ++stopped;
+    drawn += SamplesDrawn(member.outcome, options.num_samples);
+  }
+  if (stopped == 0) return "";
+  const auto all = static_cast<double>(summary.evaluations * options.num_samples);
+  return fmt::format("racing: {} candidates were stopped; {:.1f} % of the samples were drawn\n", stopped,
+                     100 * static_cast<double>(drawn) / all);
+}
+
+}  // namespace
+
 std::string SearchTable(const SearchSummary& summary, const EvaluationOptions& options, const std::string& run) {
   Table table({"weights", "which", Objective(options.objective).Title() + " (search noise)"});
   const auto add = [&](const char* title, const EvaluatedCandidate* member) {
     if (member == nullptr) return;
     table.AddRow({title, CandidateText(member->candidate), fmt::format("{:.4f}", *member->outcome.score)});
   };
+  const std::string race = RaceText(summary, options);
   add("best EMA", BestOf(summary.population, /*only_ema=*/true));
   add("LCSC", BestOf(summary.population));
   return fmt::format(
-      "{}\nsearch noise: {}\n{}\n{}\n{} evaluations in {}; groups sampled {:.0f}% of the time, all stages together "
+      "{}\nsearch noise: {}\n{}\n{}\n{}{} evaluations in {}; groups sampled {:.0f}% of the time, all stages together "
       "took "
       "{:.0f}% of it; run {}{}\n",
-      table.ToString(), NoiseText(options), MeasureText(options), StageTable(summary), summary.evaluations,
+      table.ToString(), NoiseText(options), MeasureText(options), StageTable(summary), race, summary.evaluations,
       FormatDuration(summary.seconds), 100 * summary.utilisation, 100 * summary.stage_share, run,
       summary.interrupted ? "; interrupted, the same command resumes it" : "");
 }

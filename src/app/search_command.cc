@@ -57,6 +57,7 @@ class SearchCommand : public Command {
           EvaluatorLimits limits = LimitsOf(world, file_.run);
           limits.gradients = WantsGradients(file_.search);
           limits.backward_every = file_.search.backward_every;
+          limits.races = file_.search.racing == "on";
           return std::make_unique<CandidateEvaluator>(file_.evaluation, group, limits);
         },
         [&](EvaluationPool& pool) {
@@ -127,8 +128,9 @@ class SearchCommand : public Command {
     if (snapshot_->state != RunState::kDone) MarkDone();
     spdlog::info("{}: already finished: nothing to do; {} evaluations are done, {} are planned; raise {} to go on",
                  directory_->folder().string(), NumDone(), strategy_->planned_evaluations(),
-                 WantsGradients(file_.search) ? "search.gradient_steps, at which descents end that still get better,"
-                                              : "search.epochs");
+                 file_.search.strategy == "gradient"
+                     ? "search.gradient_steps, at which descents end that still get better,"
+                     : "search.epochs");
     Print({.evaluations = NumDone(),
            .seconds = snapshot_->seconds,
            .utilisation = snapshot_->utilisation,

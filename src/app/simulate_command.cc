@@ -100,8 +100,9 @@ class SimulateCommand : public Command {
     if (model_ && !replay_.empty()) throw ConfigError("--replay: expected none with --model; leave one out");
     if (!replay_.empty()) file_.search.schedule = "steady-state";
     problem_ = std::make_unique<SimulatedProblem>(simulation_);
-    if (WantsGradients(file_.search)) {
-      throw ConfigError("search.strategy: simulations expect evolution, found gradient");
+    if (file_.search.strategy != "evolution" || file_.search.racing == "on") {
+      throw ConfigError("search.strategy: simulations expect evolution without racing, found {}, racing {}",
+                        file_.search.strategy, file_.search.racing);
     }
     Evolution(file_.search, problem_->Steps());  // says what is wrong with the options
     if (world.world_rank != 0) return;

@@ -6,6 +6,7 @@
 #include "app/watch.h"
 #include "lcsc/base/progress.h"
 #include "lcsc/base/table.h"
+#include "lcsc/search/race.h"
 #include "lcsc/state/run_directory.h"
 
 namespace lcsc {
@@ -119,7 +120,9 @@ class StatusCommand : public Command {
       const std::string origin =
           first == kNoParent ? CandidateText(member.candidate) : fmt::format("{}, {}", first, second);
       list.AddRow({fmt::format("{}", member.candidate.id), fmt::format("{}", member.candidate.generation), origin,
-                   member.outcome.score ? fmt::format("{:.4f}", *member.outcome.score) : member.outcome.failure});
+                   member.outcome.score        ? fmt::format("{:.4f}", *member.outcome.score)
+                   : IsStopped(member.outcome) ? "race lost"
+                                               : member.outcome.failure});
     }
     return text + "\n" + list.ToString();
   }

@@ -19,7 +19,13 @@ std::vector<std::byte> PackCandidate(const std::optional<Candidate>& candidate) 
   if (candidate) {
     writer.Put(candidate->id);
     writer.Put(candidate->noise_block);
+    writer.Put(candidate->generation);
     writer.Put(candidate->wants_gradient);
+    writer.Put(candidate->bars.size());
+    for (const auto& [num_samples, bar] : candidate->bars) {
+      writer.Put(num_samples);
+      writer.Put(bar);
+    }
     writer.PutArray(candidate->coefficients.data(), candidate->coefficients.size());
   }
   return writer.Take();
@@ -30,7 +36,12 @@ std::optional<Candidate> UnpackCandidate(std::span<const std::byte> bytes) {
   ByteReader reader(bytes);
   Candidate candidate{.id = reader.Get<std::int64_t>(), .coefficients = {}};
   candidate.noise_block = reader.Get<std::int64_t>();
+  candidate.generation = reader.Get<std::int64_t>();
   candidate.wants_gradient = reader.Get<bool>();
+  for (auto left = reader.Get<std::size_t>(); left > 0; --left) {
+    const auto num_samples = reader.Get<std::int64_t>();
+    candidate.bars[num_samples] = reader.Get<double>();
+  }
   candidate.coefficients.resize(reader.remaining() / sizeof(double));
   reader.GetArray(candidate.coefficients.data(), candidate.coefficients.size());
   return candidate;

@@ -8,33 +8,35 @@ void AddSearchOptions(OptionSet& set, SearchOptions& options) {
   };
   set.AddChoice(text("strategy", "",
                      "evolution: Alg. 1 of the paper, for any objective; gradient: descents along the objective's "
-                     "gradient with respect to the coefficients, from the best EMA candidates; the objective must "
-                     "consist of fid and kid"),
-                &options.strategy, {"evolution", "gradient"});
-  set.Add(text("gradient_steps", "steps", "steps of a descent at most; of strategy gradient", false),
+                     "gradient with respect to the coefficients, from the best EMA candidates; hybrid: gradient, and "
+                     "then evolution from the points that it went through; cma-es: covariance matrix adaptation, for "
+                     "any objective. For gradient and hybrid the objective must consist of fid and kid"),
+                &options.strategy, {"evolution", "gradient", "hybrid", "cma-es"});
+  set.Add(text("gradient_steps", "steps", "steps of a descent at most; of gradient and hybrid", false),
           &options.gradient_steps, {0, 1'000'000});
-  set.Add(text("learning_rate", "coefficient", "Adam's, at first; of strategy gradient"), &options.learning_rate,
+  set.Add(text("learning_rate", "coefficient", "Adam's, at first; of gradient and hybrid"), &options.learning_rate,
           {1e-9, 1000});
-  set.Add(text("starts", "descents", "from so many of the best EMA candidates; of strategy gradient"), &options.starts,
-          {1, 1000});
+  set.Add(text("starts", "descents", "from so many of the best EMA candidates; of gradient and hybrid"),
+          &options.starts, {1, 1000});
   set.Add(text("backward_every", "batches",
                "a gradient goes back through one of so many batches, another one at each step, in the place of all: "
-               "the statistics are still those of all samples; 1 is the exact gradient; of strategy gradient"),
+               "the statistics are still those of all samples; 1 is the exact gradient; of gradient and hybrid"),
           &options.backward_every, {1, 1'000'000});
   set.Add(text("noise_blocks", "blocks",
                "blocks of num_samples samples each, all others than the one that scores are computed on, with which "
-               "gradients take turns; of strategy gradient"),
+               "gradients take turns; of gradient and hybrid"),
           &options.noise_blocks, {1, 1'000'000});
   set.Add(text("patience", "points",
                "after so many points in a row that were no better a descent goes back to its best one with half of "
-               "the step; the third time it ends; of strategy gradient"),
+               "the step; the third time it ends; of gradient and hybrid"),
           &options.patience, {1, 1'000'000});
   set.Add(text("seed", "", "seed of parents, crossover and mutation"), &options.seed,
           {0, std::numeric_limits<std::int64_t>::max()});
-  set.Add(text("epochs", "generations", "Epoch of Alg. 1; may be raised to continue a finished run", false),
+  set.Add(text("epochs", "generations",
+               "Epoch of Alg. 1, or generations of cma-es; may be raised to continue a finished run", false),
           &options.epochs, {0, 1'000'000});
-  set.Add(text("children", "candidates", "Iter of Alg. 1: candidates of one generation"), &options.children,
-          {1, 1'000'000});
+  set.Add(text("children", "candidates", "Iter of Alg. 1: candidates of one generation; at least 5 with cma-es"),
+          &options.children, {1, 1'000'000});
   set.Add(text("max_parents", "candidates", "M_CP of Alg. 1: parents are drawn from so many best candidates"),
           &options.max_parents, {1, 1'000'000});
   set.Add(text("crossover_rate", "probability",
@@ -43,10 +45,19 @@ void AddSearchOptions(OptionSet& set, SearchOptions& options) {
           &options.crossover_rate, {0, 1});
   set.Add(text("mutation_std", "1/sqrt(K)",
                "standard deviation of the Gaussian noise on each coefficient a_2..a_K in "
-               "the first generation, in units of 1/sqrt(K)"),
+               "the first generation, in units of 1/sqrt(K); of cma-es, of its first distribution"),
           &options.mutation_std, {0, 1000});
   set.Add(text("mutation_decay", "generations", "the standard deviation halves in so many generations; 0 is never"),
           &options.mutation_decay, {0, 1e9});
+  set.AddChoice(text("racing", "",
+                     "on: the score is also computed of the first eighth, quarter and half of a child's samples, and a "
+                     "child that cannot become a parent any more is not evaluated to its end; off: all are, as in the "
+                     "paper; of evolution and hybrid"),
+                &options.racing, {"off", "on"});
+  set.Add(text("race_risk", "probability",
+               "that racing stops a child which would have become a parent, estimated from how far the scores of a "
+               "part and of all samples differ for the best candidates"),
+          &options.race_risk, {1e-9, 0.5});
   set.AddChoice(text("schedule", "",
                      "generational: parents are the best of earlier generations, which all workers finish first "
                      "(Alg. 1); steady-state: the best of what is known when a candidate is drawn, so that no worker "

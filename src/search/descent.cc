@@ -4,6 +4,7 @@
 #include <cmath>
 #include <utility>
 
+#include "ema_candidates.h"
 #include "lcsc/base/error.h"
 #include "same_candidate.h"
 
@@ -21,16 +22,19 @@ double AdamMean(double& mean, double value, double decay, int steps) {
 
 Descent::Descent(const SearchOptions& options, std::vector<std::int64_t> steps)
     : options_(options),
-      steps_(std::move(steps)),
-      ema_rates_(options.ema_rates.empty() ? DefaultEmaRates(steps_) : options.ema_rates),
+      initial_(std::make_unique<EmaCandidates>(options, std::move(steps))),
       most_steps_(options.gradient_steps) {
-  LCSC_CHECK(steps_.size() >= 2);
-  CheckEmaRates(ema_rates_);
   if (options_.schedule != "generational") {
-    throw ConfigError("search.schedule: search.strategy = gradient knows no other than generational, found {}",
-                      options_.schedule);
+    throw ConfigError("search.schedule: search.strategy = {} knows no other than generational, found {}",
+                      options_.strategy, options_.schedule);
   }
 }
+
+Descent::~Descent() = default;
+
+std::int64_t Descent::NumInitial() const { return initial_->size(); }
+
+std::int64_t Descent::id_bound() const { return NumInitial() + 2 * (options_.gradient_steps + 1) * options_.starts; }
 
 // Of x_t of each path: its gradient, then its score.
 std::int64_t Descent::GradientId(std::size_t path) const {
@@ -41,10 +45,7 @@ std::int64_t Descent::GradientId(std::size_t path) const {
 std::vector<Candidate> Descent::Due() const {
   std::vector<Candidate> due;
   if (paths_.empty()) {
-    for (std::int64_t id = 0; id < NumInitial(); ++id) {
-      const double rate = ema_rates_[static_cast<std::size_t>(id)];
-      due.push_back({.id = id, .coefficients = EmaCoefficients(rate, steps_), .ema_rate = rate});
-    }
+    for (std::int64_t id = 0; id < NumInitial(); ++id) due.push_back(initial_->At(id));
     return due;
   }
   for (std::size_t i = 0; i < paths_.size(); ++i) {
@@ -93,15 +94,7 @@ void Descent::Tell(std::int64_t candidate_id, const Outcome& outcome) {
 }
 
 void Descent::Begin() {
-  std::vector<const EvaluatedCandidate*> ranking;
-  for (const auto& [id, member] : told_) {
-    if (member.outcome.score) ranking.push_back(&member);
-  }
-  if (ranking.empty()) {
-    throw InputError("none of the {} initial candidates has a score; the first failed with: {}", told_.size(),
-                     told_.begin()->second.outcome.failure);
-  }
-  std::ranges::sort(ranking, [](const auto* a, const auto* b) { return RanksBefore(*a, *b); });
+  std::vector<const EvaluatedCandidate*> ranking = RankInitial(told_);
   ranking.resize(std::min(ranking.size(), static_cast<std::size_t>(options_.starts)));
   for (const EvaluatedCandidate* start : ranking) {
     const Coefficients& point = start->candidate.coefficients;
@@ -132,6 +125,7 @@ void Descent::Advance(Path& path, std::int64_t gradient_id) {
   path.gradient.reset();
   path.score.reset();
   ++path.t;
+  if (!NeedsGradient(path) && path.is_judged) path.ended = true;  // it went back, and there is no step left
 }
 
 void Descent::Judge(Path& path) const {
@@ -159,11 +153,14 @@ void Descent::GoBack(Path& path) const {
 void Descent::TakeStep(Path& path) const {
   constexpr double kFirstDecay = 0.9, kSecondDecay = 0.999, kSmallest = 1e-8;
   ++path.adam_steps;
+  const std::vector<double>& gradient = path.gradient->gradient;
   for (std::size_t i = 1; i < path.point.size(); ++i) {
-    const double slope = path.gradient->gradient.at(i);
+    const double slope = gradient[i] - (i > 1 ? gradient[i - 1] : 0.0);
     const double first = AdamMean(path.first_moments[i], slope, kFirstDecay, path.adam_steps);
     const double second = AdamMean(path.second_moments[i], slope * slope, kSecondDecay, path.adam_steps);
-    path.point[i] -= path.step * first / (std::sqrt(second) + kSmallest);
+    const double move = path.step * first / (std::sqrt(second) + kSmallest);
+    path.point[i] -= move;
+    if (i > 1) path.point[i - 1] += move;
   }
   CompleteFirst(path.point);
 }

@@ -3,25 +3,45 @@
 #include <algorithm>
 #include <cmath>
 
+#include "ema_candidates.h"
 #include "lcsc/base/error.h"
 #include "lcsc/base/philox.h"
+#include "lcsc/search/race.h"
 #include "same_candidate.h"
 
 namespace lcsc {
+namespace {
+
+constexpr std::int64_t kMostWitnesses = 32;
+
+}  // namespace
 
 Evolution::Evolution(const SearchOptions& options, std::vector<std::int64_t> steps)
+    : Evolution(options, std::move(steps), Founders{}) {}
+
+Evolution::~Evolution() = default;
+
+Evolution::Evolution(const SearchOptions& options, std::vector<std::int64_t> steps, Founders founders)
     : options_(options),
-      steps_(std::move(steps)),
-      ema_rates_(options.ema_rates.empty() ? DefaultEmaRates(steps_) : options.ema_rates),
-      steady_state_(options.schedule == "steady-state") {
-  LCSC_CHECK(steps_.size() >= 2);
+      initial_(std::make_unique<EmaCandidates>(options, std::move(steps))),
+      founders_(std::move(founders)),
+      steady_state_(options.schedule == "steady-state"),
+      most_ranked_(static_cast<std::size_t>(options.racing == "on" ? std::max(options.max_parents, kMostWitnesses)
+                                                                   : options.max_parents)),
+      next_id_(founders_.first_id) {
   constexpr std::int64_t kMaxEvaluations = std::int64_t{1} << 32;  // a candidate's id indexes its random stream
   if (planned_evaluations() >= kMaxEvaluations) {
     throw ConfigError("search.epochs x search.children: expected fewer than {} evaluations, found {}", kMaxEvaluations,
                       planned_evaluations());
   }
-  CheckEmaRates(ema_rates_);
+  for (const EvaluatedCandidate& founder : founders_.population) Rank(founder);
+  LCSC_CHECK(founders_.first_id == 0 || !best_.empty());
+  if (founders_.first_id == 0) return;
+  generation_ = 1;
+  ranking_ = best_;
 }
+
+std::int64_t Evolution::NumInitial() const { return founders_.first_id > 0 ? founders_.first_id : initial_->size(); }
 
 std::int64_t Evolution::FirstIdOf(std::int64_t generation) const {
   if (generation == 0) return 0;
@@ -37,20 +57,15 @@ std::int64_t Evolution::planned_evaluations() const { return FirstIdOf(options_.
 double Evolution::MutationStd(std::int64_t generation) const {
   const double halvings =
       options_.mutation_decay > 0 ? static_cast<double>(generation - 1) / options_.mutation_decay : 0.0;
-  return options_.mutation_std / std::sqrt(static_cast<double>(steps_.size())) * std::exp2(-halvings);
-}
-
-Candidate Evolution::Initial(std::int64_t id) const {
-  const double rate = ema_rates_[static_cast<std::size_t>(id)];
-  return {.id = id, .generation = 0, .coefficients = EmaCoefficients(rate, steps_), .ema_rate = rate};
+  return options_.mutation_std / std::sqrt(static_cast<double>(initial_->num_checkpoints())) * std::exp2(-halvings);
 }
 
 Candidate Evolution::Child(std::int64_t id) const {
   RandomStream random({.purpose = RandomPurpose::kCandidate,
                        .seed = static_cast<std::uint64_t>(options_.seed),
                        .index = static_cast<std::uint64_t>(id)});
-  const Members& parents = steady_state_ ? best_ : parents_;
-  const std::uint64_t num_parents = parents.size();
+  const Members& parents = Ranking();
+  const auto num_parents = std::min<std::uint64_t>(parents.size(), static_cast<std::uint64_t>(options_.max_parents));
   const std::uint64_t first = random.NextBelow(num_parents);
   std::uint64_t second = first;
   if (num_parents > 1) {
@@ -70,11 +85,19 @@ Candidate Evolution::Child(std::int64_t id) const {
     child.coefficients[i] += noise_std * random.NextNormal();
   }
   CompleteFirst(child.coefficients);
+  if (options_.racing == "on") SetBars(child);
   return child;
 }
 
+// While there are fewer parents, every score makes one.
+void Evolution::SetBars(Candidate& child) const {
+  const auto last_parent = static_cast<std::size_t>(options_.max_parents) - 1;
+  if (Ranking().size() <= last_parent) return;
+  child.bars = RaceBars(Ranking(), *Ranking()[last_parent]->outcome.score, options_.race_risk);
+}
+
 Candidate Evolution::Draw(std::int64_t id) const {
-  Candidate candidate = GenerationOf(id) == 0 ? Initial(id) : Child(id);
+  Candidate candidate = GenerationOf(id) == 0 ? initial_->At(id) : Child(id);
   if (steady_state_) candidate.seen = NumTold();
   return candidate;
 }
@@ -104,13 +127,10 @@ void Evolution::Tell(std::int64_t candidate_id, const Outcome& outcome) {
   if (steady_state_) member.order = NumTold();
   asked_.erase(asked);
   Rank(told_[candidate_id] = std::move(member));
-  if (NumTold() == NumInitial() && best_.empty()) {
-    throw InputError("none of the {} initial candidates has a score; the first failed with: {}", told_.size(),
-                     told_.begin()->second.outcome.failure);
-  }
+  if (NumTold() == NumInitial()) RankInitial(told_);  // throws when none has a score
   if (NumTold() < FirstIdOf(generation_ + 1)) return;
   ++generation_;
-  parents_ = best_;
+  ranking_ = best_;
 }
 
 void Evolution::Rank(const EvaluatedCandidate& member) {
@@ -118,7 +138,7 @@ void Evolution::Rank(const EvaluatedCandidate& member) {
   const auto place = std::upper_bound(best_.begin(), best_.end(), &member,
                                       [](const auto* a, const auto* b) { return RanksBefore(*a, *b); });
   best_.insert(place, &member);
-  if (static_cast<std::int64_t>(best_.size()) > options_.max_parents) best_.pop_back();
+  if (best_.size() > most_ranked_) best_.pop_back();
 }
 
 SearchState Evolution::State() const {
@@ -131,8 +151,10 @@ SearchState Evolution::State() const {
 }
 
 void Evolution::Readmit(const Candidate& saved) {
-  if (!IsSameCandidate(Draw(saved.id), saved)) RefuseOtherCandidate(saved.id);
+  const Candidate drawn = Draw(saved.id);
+  if (!IsSameCandidate(drawn, saved)) RefuseOtherCandidate(saved.id);
   asked_[saved.id] = saved;
+  asked_[saved.id].bars = drawn.bars;
 }
 
 void Evolution::Restore(const SearchState& saved) {

@@ -20,10 +20,4 @@ void RefuseOtherCandidate(std::int64_t id) {
   throw InputError("the saved candidate {} is not the one that these options give; was the run directory changed?", id);
 }
 
-void CheckEmaRates(const std::vector<double>& rates) {
-  for (const double rate : rates) {
-    if (rate >= 1) throw ConfigError("search.ema_rates: expected rates in [0, 1), found {}", rate);
-  }
-}
-
 }  // namespace lcsc

@@ -9,7 +9,5 @@ namespace lcsc {
 bool IsSameCandidate(const Candidate& expected, const Candidate& saved);
 // Throws the InputError for a saved candidate that is another.
 [[noreturn]] void RefuseOtherCandidate(std::int64_t id);
-// Throws ConfigError unless all are below 1.
-void CheckEmaRates(const std::vector<double>& rates);
 
 }  // namespace lcsc

@@ -1,15 +1,28 @@
 #include "lcsc/search/strategy.h"
 
+#include "lcsc/base/error.h"
+#include "lcsc/search/cma_es.h"
 #include "lcsc/search/descent.h"
 #include "lcsc/search/evolution.h"
+#include "lcsc/search/hybrid.h"
 
 namespace lcsc {
 
 std::unique_ptr<Strategy> MakeStrategy(const SearchOptions& options, std::vector<std::int64_t> steps) {
-  if (WantsGradients(options)) return std::make_unique<Descent>(options, std::move(steps));
+  const std::string& name = options.strategy;
+  const bool races = options.racing == "on";
+  if (races && name != "evolution" && name != "hybrid") {
+    throw ConfigError("search.racing: expected off with search.strategy = {}, whose candidates all matter, found on",
+                      name);
+  }
+  if (name == "gradient") return std::make_unique<Descent>(options, std::move(steps));
+  if (name == "hybrid") return std::make_unique<Hybrid>(options, std::move(steps));
+  if (name == "cma-es") return std::make_unique<CmaEs>(options, std::move(steps));
   return std::make_unique<Evolution>(options, std::move(steps));
 }
 
-bool WantsGradients(const SearchOptions& options) { return options.strategy == "gradient"; }
+bool WantsGradients(const SearchOptions& options) {
+  return options.strategy == "gradient" || options.strategy == "hybrid";
+}
 
 }  // namespace lcsc

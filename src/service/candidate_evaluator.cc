@@ -44,11 +44,14 @@ CandidateEvaluator::CandidateEvaluator(const EvaluationOptions& options, Collect
   if (limits.gpu >= 0) scorer_.ChooseDistanceDevice(limits.gpu);
   if (limits.gradients) {
     if (limits.merges_on_gpu) {
-      throw ConfigError(
-          "run.merge: search.strategy = gradient expects cpu, where derivatives are projected, found cuda");
+      throw ConfigError("run.merge: gradients expect cpu, where derivatives are projected, found cuda");
     }
     scorer_.PrepareGradients(limits.backward_every);
     differentiating_ = merging_->Duplicate();
+  }
+  if (limits.races) {
+    scorer_.PrepareRace();
+    racing_ = merging_->Duplicate();
   }
   const Trajectory trajectory = ReadTrajectory(options.trajectory);
   if (limits.memory.is_given) MeasureBatch(trajectory);
@@ -152,6 +155,10 @@ void CandidateEvaluator::Prepare(std::span<EvaluationJob> jobs) {
 
 void CandidateEvaluator::Measure(EvaluationJob& job) {
   Denoiser& network = *slots_.at(static_cast<std::size_t>(job.slot)).network;
+  if (racing_ && !job.candidate.wants_gradient) {
+    job.measured = scorer_.Race(network, job.candidate, *racing_, job.spans);
+    return;
+  }
   job.measured = scorer_.Draw(network, job.spans, job.candidate.noise_block);
   if (job.candidate.wants_gradient) job.outcome.gradient = Differentiate(job);
 }

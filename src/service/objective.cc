@@ -91,7 +91,7 @@ void CheckDifferentiable(const MetricSet& metrics) {
   for (const TermKind& kind : kTermKinds) {
     if (!metrics.contains(kind.metric) || kind.metric == Metric::kFid || kind.metric == Metric::kKid) continue;
     throw ConfigError(
-        "{}: search.strategy = gradient expects an objective of fid and kid, found {}, of which no derivative is "
+        "{}: search.strategy: gradients expect an objective of fid and kid, found {}, of which no derivative is "
         "computed; use search.strategy = evolution",
         kOption, kind.word);
   }

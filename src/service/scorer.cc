@@ -16,27 +16,32 @@ namespace {
 
 constexpr const char* kNonFiniteImages = "non-finite images";
 
-// The samples of each rank of a group: whole batches.
-std::vector<Part> PartsOf(std::int64_t num_samples, std::int64_t batch_size, const Collective& group) {
-  const std::int64_t num_batches = (num_samples + batch_size - 1) / batch_size;
-  if (num_batches < group.group_size()) {
-    throw ConfigError(
-        "{} samples in batches of {} are {} batches, fewer than the {} ranks that share them; use fewer ranks in a "
-        "group, a smaller evaluation.batch_size, or more samples",
-        num_samples, batch_size, num_batches, group.group_size());
+// The samples of each rank of a group, counted from the chunk's first: whole batches.
+std::vector<Part> PartsOf(SampleRange chunk, std::int64_t batch_size, const Collective& group) {
+  const std::int64_t num_samples = chunk.end - chunk.begin;
+  std::vector<Part> parts = SplitEvenly((num_samples + batch_size - 1) / batch_size, group.group_size());
+  for (Part& part : parts) {
+    part = {std::min(part.begin * batch_size, num_samples), std::min(part.end * batch_size, num_samples)};
   }
-  std::vector<Part> parts = SplitEvenly(num_batches, group.group_size());
-  for (Part& part : parts) part = {part.begin * batch_size, std::min(part.end * batch_size, num_samples)};
   return parts;
 }
 
-std::vector<SampleRange> OwnRanges(std::int64_t num_samples, std::int64_t batch_size, const Collective& group) {
-  const Part own = PartsOf(num_samples, batch_size, group)[static_cast<std::size_t>(group.group_rank())];
+std::vector<SampleRange> OwnRanges(SampleRange chunk, std::int64_t batch_size, const Collective& group) {
+  const Part own = PartsOf(chunk, batch_size, group)[static_cast<std::size_t>(group.group_rank())];
   std::vector<SampleRange> ranges;
   for (std::int64_t begin = own.begin; begin < own.end; begin += batch_size) {
-    ranges.push_back({begin, std::min(begin + batch_size, own.end)});
+    ranges.push_back({chunk.begin + begin, chunk.begin + std::min(begin + batch_size, own.end)});
   }
   return ranges;
+}
+
+void CheckEnoughBatches(std::int64_t num_samples, std::int64_t batch_size, const Collective& group) {
+  const std::int64_t num_batches = (num_samples + batch_size - 1) / batch_size;
+  if (num_batches >= group.group_size()) return;
+  throw ConfigError(
+      "{} samples in batches of {} are {} batches, fewer than the {} ranks that share them; use fewer ranks in a "
+      "group, a smaller evaluation.batch_size, or more samples",
+      num_samples, batch_size, num_batches, group.group_size());
 }
 
 void CheckLogits(const Extraction& extraction, const EvaluationOptions& options) {
@@ -49,15 +54,16 @@ void CheckLogits(const Extraction& extraction, const EvaluationOptions& options)
 }  // namespace
 
 std::vector<SampleRange> OwnBatches(const EvaluationOptions& options, const Collective& group) {
-  return OwnRanges(options.num_samples, options.batch_size, group);
+  CheckEnoughBatches(options.num_samples, options.batch_size, group);
+  return OwnRanges({0, options.num_samples}, options.batch_size, group);
 }
 
 Scorer::Scorer(const EvaluationOptions& options, Collective& group)
     : Scorer(options, Objective(options.objective).metrics(), group) {}
 
 Scorer::Scorer(const EvaluationOptions& options, const MetricSet& metrics, Collective& group)
-    : options_(options), metrics_(metrics), group_(group), source_(options) {
-  OwnBatches(options_, group_);
+    : options_(options), chunks_{{0, options.num_samples}}, metrics_(metrics), group_(group), source_(options) {
+  CheckEnoughBatches(options_.num_samples, options_.batch_size, group_);
   SamplerOf(options_);
   CheckSampleCount(metrics_, options_.num_samples);
   if (metrics_.contains(Metric::kScore)) image_scorer_ = std::make_unique<ImageScorer>(options_.scorer);
@@ -123,15 +129,26 @@ SampleRange Scorer::InBlock(SampleRange range, std::int64_t noise_block) const {
   return {range.begin + first, range.end + first};
 }
 
+std::vector<SampleRange> Scorer::OwnBatches() const {
+  std::vector<SampleRange> own;
+  for (const SampleRange chunk : chunks_) {
+    const std::vector<SampleRange> ranges = OwnRanges(chunk, options_.batch_size, group_);
+    own.insert(own.end(), ranges.begin(), ranges.end());
+  }
+  return own;
+}
+
 std::unique_ptr<Tally> Scorer::Draw(Denoiser& network, StageSpans& spans, std::int64_t noise_block) {
-  std::vector<SampleRange> ranges = OwnBatches(options_, group_);
+  std::vector<SampleRange> ranges = OwnBatches();
   for (SampleRange& range : ranges) range = InBlock(range, noise_block);
-  return DrawRanges(network, ranges, spans);
+  auto tally = EmptyTally();
+  AddDrawn(network, ranges, *tally, spans);
+  return tally;
 }
 
 void Scorer::Rehearse(Denoiser& network) {
   StageSpans spans;
-  DrawRanges(network, std::vector{OwnBatches(options_, group_).front()}, spans);
+  AddDrawn(network, std::vector{OwnBatches().front()}, *EmptyTally(), spans);
 }
 
 std::int64_t Scorer::StatisticsBytes() const {
@@ -149,9 +166,8 @@ std::int64_t Scorer::StatisticsBytes() const {
   return bytes;
 }
 
-std::unique_ptr<Tally> Scorer::DrawRanges(Denoiser& network, std::span<const SampleRange> ranges, StageSpans& spans) {
+void Scorer::AddDrawn(Denoiser& network, std::span<const SampleRange> ranges, Tally& tally, StageSpans& spans) {
   const c10::InferenceMode no_gradients;
-  auto tally = EmptyTally();
   for (const SampleRange range : ranges) {
     // CheckFits has called everything once. What a user's module refuses now it refuses because of this candidate.
     try {
@@ -162,13 +178,12 @@ std::unique_ptr<Tally> Scorer::DrawRanges(Denoiser& network, std::span<const Sam
       }
       if (!images.defined()) throw MetricError("{}", kNonFiniteImages);
       const StageTimer timer(Stage::kFeatures, spans);
-      Add(images, ConditioningOf(range, network), *tally);
+      Add(images, ConditioningOf(range, network), tally);
     } catch (const std::exception& error) {
-      tally->failure = FirstLine(error);
+      tally.failure = FirstLine(error);
       break;
     }
   }
-  return tally;
 }
 
 // All ranks learn of it, so that none waits in a gather for rows that will not come.
@@ -183,35 +198,46 @@ std::string Scorer::FailureOfAny(const std::string& own, Collective& group) {
   return worst == kNonFinite ? kNonFiniteImages : "a module refused its input on another rank of the group";
 }
 
-Measured Scorer::Gather(Tally& tally, std::int64_t num_samples, Collective& group) {
-  const std::vector<Part> parts = PartsOf(num_samples, options_.batch_size, group);
+Measured Scorer::Gather(Tally& tally, std::span<const SampleRange> chunks, Collective& group) const {
   Measured measured;
   if (tally.statistics) {
     measured.packed_statistics = tally.statistics->packed();
     group.ReduceToLeader(
         {measured.packed_statistics.data_ptr<double>(), static_cast<std::size_t>(measured.packed_statistics.numel())});
   }
-  if (NeedsReferenceFeatures(metrics_)) measured.features = GatherRows(tally.features, parts, group);
-  if (metrics_.contains(Metric::kInceptionScore)) measured.logits = GatherRows(tally.logits, parts, group);
-  if (image_scorer_) measured.scores = GatherRows(tally.scores, parts, group);
+  // A rank's batches lie behind each other, chunk by chunk.
+  const auto gather = [&](const std::vector<at::Tensor>& batches) {
+    std::vector<at::Tensor> rows;
+    std::span<const at::Tensor> rest = batches;
+    for (const SampleRange chunk : chunks) {
+      const std::size_t own = OwnRanges(chunk, options_.batch_size, group).size();
+      rows.push_back(GatherRows(rest.first(own), PartsOf(chunk, options_.batch_size, group), group));
+      rest = rest.subspan(own);
+    }
+    return group.IsLeader() ? at::cat(rows) : at::Tensor();
+  };
+  if (NeedsReferenceFeatures(metrics_)) measured.features = gather(tally.features);
+  if (metrics_.contains(Metric::kInceptionScore)) measured.logits = gather(tally.logits);
+  if (image_scorer_) measured.scores = gather(tally.scores);
   return measured;
 }
 
-Measurement Scorer::Finish(Tally& tally, std::int64_t num_samples, StageSpans& spans) {
+Measurement Scorer::Finish(Tally& tally, std::span<const SampleRange> chunks, StageSpans& spans) {
   const c10::InferenceMode no_gradients;
-  Measurement measurement;
+  Measurement measurement{.values = tally.looks, .image_scores = {}, .failure = {}, .is_stopped = tally.is_stopped};
+  if (tally.is_stopped) return measurement;
   std::string failure;
   Measured measured;
   {
     const StageTimer timer(Stage::kReduce, spans);
     failure = FailureOfAny(tally.failure, group_);
-    if (failure.empty()) measured = Gather(tally, num_samples, group_);
+    if (failure.empty()) measured = Gather(tally, chunks, group_);
   }
   if (!group_.IsLeader()) return measurement;
   const StageTimer timer(Stage::kDistance, spans);
   try {
     if (!failure.empty()) throw MetricError("{}", failure);
-    measurement.values = reference_->Compare(measured);
+    measurement.values.merge(reference_->Compare(measured));
     if (measured.scores.defined()) measurement.image_scores = measured.scores.squeeze(1);
   } catch (const std::exception& error) {
     measurement.failure = FirstLine(error);
@@ -221,7 +247,7 @@ Measurement Scorer::Finish(Tally& tally, std::int64_t num_samples, StageSpans& s
 
 Outcome Scorer::OutcomeOf(const Measurement& measurement, const StageSpans& spans) const {
   Outcome outcome{.score = {}, .failure = measurement.failure, .seconds = SumOf(spans), .metrics = measurement.values};
-  if (!group_.IsLeader() || !outcome.failure.empty()) return outcome;
+  if (!group_.IsLeader() || !outcome.failure.empty() || measurement.is_stopped) return outcome;
   outcome.score = Objective(options_.objective).ValueOf(measurement.values);
   return outcome;
 }
@@ -242,10 +268,12 @@ Measurement Scorer::MeasureImages(const at::Tensor& images) {
   const c10::InferenceMode no_gradients;
   const auto tally = EmptyTally();
   StageSpans spans;
-  for (const SampleRange range : OwnRanges(images.size(0), options_.batch_size, group_)) {
+  const SampleRange all{0, images.size(0)};
+  CheckEnoughBatches(all.end, options_.batch_size, group_);
+  for (const SampleRange range : OwnRanges(all, options_.batch_size, group_)) {
     Add(images.slice(0, range.begin, range.end), source_.WithoutClasses(range), *tally);
   }
-  return Finish(*tally, images.size(0), spans);
+  return Finish(*tally, {&all, 1}, spans);
 }
 
 Outcome Scorer::ScoreImages(const at::Tensor& images) { return OutcomeOf(MeasureImages(images), {}); }

@@ -48,7 +48,7 @@ std::optional<FeatureGradient> Scorer::GradientOf(Tally& tally, Collective& grou
     if (!FailureOfAny(tally.failure, group).empty()) return std::nullopt;
     Tally sums = tally;
     if (sums.statistics) sums.statistics->packed() = sums.statistics->packed().clone();
-    measured = Gather(sums, options_.num_samples, group);
+    measured = Gather(sums, chunks_, group);
   }
   std::vector<std::byte> bytes;  // stays empty without a score
   if (group.IsLeader()) {
@@ -85,7 +85,7 @@ std::vector<Scorer::BackwardBatch> Scorer::BackwardBatches(std::int64_t noise_bl
   }
   const double factor = static_cast<double>(options_.num_samples) / static_cast<double>(taken);
   std::vector<BackwardBatch> batches;
-  for (const SampleRange range : OwnBatches(options_, group_)) {
+  for (const SampleRange range : OwnBatches()) {
     if (is_taken(range.begin)) batches.push_back({range, noise_block, factor});
   }
   return batches;
@@ -100,7 +100,7 @@ void Scorer::AddBatchGradient(Denoiser& network, const FeatureGradient& of_featu
 
 void Scorer::RehearseGradient(Denoiser& network, const TensorTable& table) {
   WeightGradient sum(network, table);
-  AddBatchGradient(network, /*of_features=*/{}, {.range = OwnBatches(options_, group_).front()}, sum);
+  AddBatchGradient(network, /*of_features=*/{}, {.range = OwnBatches().front()}, sum);
 }
 
 void Scorer::CheckDifferentiates(Denoiser& network, const TensorTable& table) {
@@ -109,7 +109,7 @@ void Scorer::CheckDifferentiates(Denoiser& network, const TensorTable& table) {
     AddBatchGradient(network, /*of_features=*/{}, {.range = {0, 1}}, sum);
   } catch (const std::exception& error) {
     throw ConfigError(
-        "search.strategy = gradient: expected a network, a sampler and an evaluation.extractor that can be "
+        "search.strategy: gradients expect a network, a sampler and an evaluation.extractor that can be "
         "differentiated, found: {}; use search.strategy = evolution",
         FirstLine(error));
   }

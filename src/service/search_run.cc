@@ -12,6 +12,7 @@
 #include "lcsc/base/log.h"
 #include "lcsc/base/progress.h"
 #include "lcsc/base/stop_signal.h"
+#include "lcsc/search/race.h"
 #include "lcsc/service/live_report.h"
 
 namespace lcsc {
@@ -45,6 +46,7 @@ std::string MetricsLine(const Candidate& candidate, const EvaluationPool::Result
     line["stage_seconds"].update({{"backward", stages.backward}, {"project", stages.project}});
     line["gradient_norm"] = NormOf(outcome.gradient);
   }
+  if (IsStopped(outcome)) line["stopped"] = true;
   if (candidate.noise_block != 0) line["noise_block"] = candidate.noise_block;
   if (outcome.score) line["score"] = *outcome.score;
   if (!outcome.metrics.empty()) line["metrics"] = outcome.metrics;
@@ -213,7 +215,7 @@ class Session {
     const auto candidate = in_flight_.find(result.candidate_id);
     if (directory_ != nullptr) directory_->Append(EvaluatedCandidate{candidate->second, result.outcome});
     Count(candidate->second, result.outcome);
-    if (!result.outcome.score) {
+    if (!result.outcome.score && !IsStopped(result.outcome)) {
       spdlog::warn("candidate {} has no score: {}", result.candidate_id, result.outcome.failure);
     }
     if (directory_ != nullptr) directory_->AppendMetrics(MetricsLine(candidate->second, result, Seconds()));

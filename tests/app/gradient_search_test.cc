@@ -113,7 +113,7 @@ TEST_F(GradientSearchTest, AnObjectiveWithoutDerivativesIsRefused) {
   const CommandResult result =
       RunCommand(Lcsc(Search("is", {"--set", "evaluation.objective=fid:1,inception_score:1"})));
   EXPECT_EQ(result.exit_code, 2) << result.err;
-  EXPECT_THAT(result.err, HasSubstr("evaluation.objective: search.strategy = gradient expects"));
+  EXPECT_THAT(result.err, HasSubstr("evaluation.objective: search.strategy: gradients expect"));
 }
 
 }  // namespace

@@ -151,6 +151,19 @@ TEST(DescentTest, HasAllItsPatienceAfterItWentBack) {
   }
 }
 
+// Whatever the last step is, one that it goes back after included.
+TEST(DescentTest, EndsAtItsLastStepWhateverThatIs) {
+  SearchOptions options = Options();
+  options.starts = 1;
+  options.learning_rate = 500;
+  options.patience = 2;
+  for (options.gradient_steps = 0; options.gradient_steps < 12; ++options.gradient_steps) {
+    Descent descent(options, Steps());
+    Play(descent, 1);
+    EXPECT_TRUE(descent.Finished()) << options.gradient_steps;
+  }
+}
+
 TEST(DescentTest, FewerStepsEndWhatWentFurther) {
   SearchOptions options = Options();
   Descent whole(options, Steps());

@@ -157,7 +157,7 @@ TEST_F(GradientEvaluatorTest, AStreamedShardProjectsTheSame) {
 TEST_F(GradientEvaluatorTest, ObjectivesWithoutDerivativesAreRefused) {
   options_.objective = "fid:1,inception_score:1";
   EXPECT_THAT(MessageOf<ConfigError>([&] { CandidateEvaluator(options_, alone_, WithGradients()); }),
-              testing::HasSubstr("search.strategy = gradient expects an objective of fid and kid"));
+              testing::HasSubstr("gradients expect an objective of fid and kid"));
 }
 
 }  // namespace

@@ -10,7 +10,8 @@
 namespace lcsc {
 
 struct SearchOptions {
-  // evolution: Alg. 1; gradient: descents from the best EMA candidates (search/descent.h)
+  // evolution: Alg. 1; gradient: descents from the best EMA candidates (search/descent.h); hybrid: first these, then
+  // evolution from where they were (search/hybrid.h); cma-es (search/cma_es.h)
   std::string strategy = "evolution";
   std::int64_t seed = 1;
   std::int64_t epochs = 100;      // Epoch of Alg. 1
@@ -22,6 +23,8 @@ struct SearchOptions {
   // generational: the children of one generation are drawn when all of the one before have been evaluated (Alg. 1);
   // steady-state: each is drawn from what is known at the moment
   std::string schedule = "generational";
+  std::string racing = "off";        // on: a child that cannot become a parent is not evaluated to its end
+  double race_risk = 0.01;           // that a candidate which would have become one is stopped
   std::int64_t gradient_steps = 30;  // of each descent
   double learning_rate = 0.03;       // Adam's, in units of a coefficient
   std::int64_t starts = 1;           // descents

@@ -26,6 +26,8 @@ struct Candidate {
   // blocks differ by the noise.
   std::int64_t noise_block = 0;
   bool wants_gradient = false;  // a step of a descent, on noise that no result is chosen by
+  // By the number of samples drawn: the score of them above which the rest is not worth drawing (search/race.h).
+  std::map<std::int64_t, double> bars = {};
 
   bool operator==(const Candidate&) const = default;
 };
@@ -42,7 +44,7 @@ struct StageSeconds {
 // A score, or why there is none.
 struct Outcome {
   std::optional<double> score;  // finite; smaller is better
-  std::string failure;          // set when there is no score
+  std::string failure;          // without a score: why, or empty when a race was lost (search/race.h)
   StageSeconds seconds;
   // What the score was made of, by name ("fid", "inception_score_std"); empty where it is not known.
   std::map<std::string, double> metrics = {};

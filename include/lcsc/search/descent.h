@@ -2,11 +2,14 @@
 #pragma once
 
 #include <map>
+#include <memory>
 
 #include "lcsc/config/search_options.h"
 #include "lcsc/search/strategy.h"
 
 namespace lcsc {
+
+class EmaCandidates;
 
 // Adam (Kingma and Ba 2015, Alg. 1) on a_2..a_K; a_1 is implied, so the sum stays 1. The EMA candidates come first, as
 // in Evolution. From each of the `starts` best a descent sets out: at its point x_t it asks for two evaluations, the
@@ -20,6 +23,7 @@ class Descent : public Strategy {
  public:
   // steps: the training iteration of each checkpoint, ascending, K >= 2.
   Descent(const SearchOptions& options, std::vector<std::int64_t> steps);
+  ~Descent() override;
 
   std::optional<Candidate> Ask() override;
   void Tell(std::int64_t candidate_id, const Outcome& outcome) override;
@@ -28,6 +32,8 @@ class Descent : public Strategy {
   std::int64_t planned_evaluations() const override;
   SearchState State() const override;
   void Restore(const SearchState& saved) override;
+  // Above the id of any candidate that it can ask for.
+  std::int64_t id_bound() const;
 
  private:
   // One descent, at its point x_t.
@@ -47,7 +53,7 @@ class Descent : public Strategy {
     bool ended = false;
   };
 
-  std::int64_t NumInitial() const { return static_cast<std::int64_t>(ema_rates_.size()); }
+  std::int64_t NumInitial() const;
   std::int64_t GradientId(std::size_t path) const;
   bool NeedsGradient(const Path& path) const { return path.t < most_steps_; }
   void EndAt(std::int64_t most_steps);
@@ -61,8 +67,7 @@ class Descent : public Strategy {
   void TakeStep(Path& path) const;
 
   SearchOptions options_;
-  std::vector<std::int64_t> steps_;
-  std::vector<double> ema_rates_;
+  std::unique_ptr<const EmaCandidates> initial_;
   std::int64_t most_steps_;  // of a descent
   std::map<std::int64_t, EvaluatedCandidate> told_;
   std::map<std::int64_t, Candidate> asked_;  // not yet told

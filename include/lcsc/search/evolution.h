@@ -3,11 +3,14 @@
 
 #include <deque>
 #include <map>
+#include <memory>
 
 #include "lcsc/config/search_options.h"
 #include "lcsc/search/strategy.h"
 
 namespace lcsc {
+
+class EmaCandidates;
 
 // Line 2-3: P starts with the EMA coefficients of several rates. Lines 4-13: in each of Epoch generations, Iter
 // children: two different parents drawn uniformly from the top min(M_CP, |P|) of P; crossover (with probability
@@ -21,10 +24,20 @@ namespace lcsc {
 // is what its id says and serves the decay of the mutation. Each candidate carries how many outcomes it had `seen`,
 // each outcome its place in the `order`: from the two the same search can be done again, whatever the speed of those
 // who evaluate (Restore does, and service/replay_pool.h).
+//
+// search.racing: once there are M_CP parents, children race against the last of them (search/race.h).
 class Evolution : public Strategy {
  public:
   // steps: the training iteration of each checkpoint, ascending, K >= 2.
   Evolution(const SearchOptions& options, std::vector<std::int64_t> steps);
+  ~Evolution() override;
+  // Goes on from what another strategy has found, in the place of EMA candidates. Its own ids begin with first_id, and
+  // its population is its own children. REQUIRES: a founder has a score, and the ids of all are below first_id.
+  struct Founders {
+    std::vector<EvaluatedCandidate> population;
+    std::int64_t first_id = 0;
+  };
+  Evolution(const SearchOptions& options, std::vector<std::int64_t> steps, Founders founders);
 
   std::optional<Candidate> Ask() override;
   void Tell(std::int64_t candidate_id, const Outcome& outcome) override;
@@ -39,15 +52,17 @@ class Evolution : public Strategy {
  private:
   using Members = std::vector<const EvaluatedCandidate*>;
 
-  std::int64_t NumTold() const { return static_cast<std::int64_t>(told_.size()); }
-  std::int64_t NumInitial() const { return static_cast<std::int64_t>(ema_rates_.size()); }
+  // Founders and what there is room for before first_id count as told.
+  std::int64_t NumTold() const { return founders_.first_id + static_cast<std::int64_t>(told_.size()); }
+  std::int64_t NumInitial() const;
   std::int64_t FirstIdOf(std::int64_t generation) const;
   std::int64_t GenerationOf(std::int64_t id) const;
   // Whether what candidate `id` is drawn from is known.
   bool IsDue(std::int64_t id) const;
   Candidate Draw(std::int64_t id) const;
-  Candidate Initial(std::int64_t id) const;
   Candidate Child(std::int64_t id) const;
+  const Members& Ranking() const { return steady_state_ ? best_ : ranking_; }
+  void SetBars(Candidate& child) const;
   void Rank(const EvaluatedCandidate& member);
   // Takes a saved candidate as asked for, in the moment in which it was.
   void Readmit(const Candidate& saved);
@@ -55,16 +70,17 @@ class Evolution : public Strategy {
   void RestoreOrder(const SearchState& saved);
 
   SearchOptions options_;
-  std::vector<std::int64_t> steps_;
-  std::vector<double> ema_rates_;
+  std::unique_ptr<const EmaCandidates> initial_;
+  Founders founders_;
   bool steady_state_;
+  std::size_t most_ranked_;  // M_CP, or as many as a race wants to witness
   std::map<std::int64_t, EvaluatedCandidate> told_;
   std::map<std::int64_t, Candidate> asked_;  // asked for, not yet told
   std::deque<std::int64_t> again_;           // of those, the ones that a resumed search must ask for again
-  std::int64_t next_id_ = 0;                 // none that follows has been drawn, unless it was restored as told
+  std::int64_t next_id_;                     // none that follows has been drawn, unless it was restored as told
   std::int64_t generation_ = 0;              // all before it have been told
-  Members best_;                             // the M_CP best of those told, best first
-  Members parents_;                          // generational: best_ when the generation began
+  Members best_;                             // so many of those told, best first
+  Members ranking_;                          // generational: best_ when the generation began
 };
 
 }  // namespace lcsc

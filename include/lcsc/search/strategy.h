@@ -38,7 +38,8 @@ class Strategy {
   virtual void Restore(const SearchState& saved) = 0;
 };
 
-// The one that search.strategy names. steps: the training iteration of each checkpoint.
+// The one that search.strategy names. steps: the training iteration of each checkpoint. Throws ConfigError when the
+// options do not go together.
 std::unique_ptr<Strategy> MakeStrategy(const SearchOptions& options, std::vector<std::int64_t> steps);
 // Whether it asks for gradients.
 bool WantsGradients(const SearchOptions& options);

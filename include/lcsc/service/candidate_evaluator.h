@@ -18,6 +18,7 @@ struct EvaluatorLimits {
   bool merges_on_gpu = false;
   bool gradients = false;           // candidates may want them
   std::int64_t backward_every = 1;  // Scorer::PrepareGradients has it
+  bool races = false;               // candidates may have bars
 };
 
 // Each rank of the group holds its part of the trajectory, merges it, and gathers the others' parts, so that all
@@ -57,6 +58,7 @@ class CandidateEvaluator : public StagedEvaluator {
   std::int64_t network_bytes_ = 0;                 // of one slot's weights
   std::unique_ptr<Collective> merging_, scoring_;  // the group, once for each stage that speaks
   std::unique_ptr<Collective> differentiating_;    // likewise; null without gradients
+  std::unique_ptr<Collective> racing_;             // likewise; null without races
   Scorer scorer_;
   std::unique_ptr<WeightMerger> merger_;
   std::vector<Part> parts_;  // of the weights, one per rank

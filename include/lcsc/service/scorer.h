@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -33,13 +34,16 @@ struct Measurement {
   MetricValues values;
   at::Tensor image_scores;  // float32 [n], in the order of the samples; undefined without Metric::kScore
   std::string failure;
+  bool is_stopped = false;  // the values are those of the looks, and there are no others
 };
 
 // What a rank has measured of its samples, batch by batch.
 struct Tally : MeasuredState {
   std::optional<FeatureStatistics> statistics;
-  std::vector<at::Tensor> features, logits, scores;
-  std::string failure;  // why this rank could not finish its samples
+  std::vector<at::Tensor> features, logits, scores;  // one of each for each batch
+  std::string failure;                               // why this rank could not finish its samples
+  MetricValues looks;                                // the leader's, of a race: the score by LookName
+  bool is_stopped = false;                           // the race is lost
 };
 
 // Draw and Finish may run at once in two threads, each for another candidate.
@@ -62,6 +66,13 @@ class Scorer {
   // Draws this rank's share of a noise block's num_samples images and measures it. Non-finite images, and what a module
   // refuses, are a failure, not an error. Not collective.
   std::unique_ptr<Tally> Draw(Denoiser& network, StageSpans& spans, std::int64_t noise_block = 0);
+
+  // From now on Race looks at the score after an eighth, a quarter and a half of the batches. Throws ConfigError when
+  // these are too few samples for a metric. Before anything is drawn.
+  void PrepareRace();
+  // As Draw, until the score of the samples so far is above the candidate's bar for it. Collective over `group`, which
+  // has the ranks of the Scorer's own.
+  std::unique_ptr<Tally> Race(Denoiser& network, const Candidate& candidate, Collective& group, StageSpans& spans);
 
   // From now on features can be differentiated, going back through one of every `backward_every` batches. Throws
   // ConfigError when the objective cannot, or there are fewer batches. Before anything is drawn.
@@ -88,7 +99,7 @@ class Scorer {
   std::int64_t StatisticsBytes() const;
   // The metrics of what all ranks drew. Additive statistics are reduced; features, logits and scores are gathered in
   // the order of the samples: so values do not depend on the group. Collective over the group.
-  Measurement Finish(Tally& tally, StageSpans& spans) { return Finish(tally, options_.num_samples, spans); }
+  Measurement Finish(Tally& tally, StageSpans& spans) { return Finish(tally, chunks_, spans); }
   // The objective's value of it. REQUIRES: the metrics are the objective's.
   Outcome OutcomeOf(const Measurement& measurement, const StageSpans& spans) const;
 
@@ -110,16 +121,22 @@ class Scorer {
   void AddBatchGradient(Denoiser& network, const FeatureGradient& of_features, const BackwardBatch& batch,
                         WeightGradient& sum);
   std::unique_ptr<Tally> EmptyTally() const;
-  std::unique_ptr<Tally> DrawRanges(Denoiser& network, std::span<const SampleRange> ranges, StageSpans& spans);
+  // This rank's batches, chunk by chunk.
+  std::vector<SampleRange> OwnBatches() const;
+  void AddDrawn(Denoiser& network, std::span<const SampleRange> ranges, Tally& tally, StageSpans& spans);
+  // Whether the candidate goes on after these chunks. Collective.
+  bool PassesLook(std::span<const SampleRange> chunks, const Candidate& candidate, Tally& tally, Collective& group,
+                  StageSpans& spans);
   // What the per-image scorer is given with the network's images; nothing without one.
   Conditioning ConditioningOf(SampleRange range, const Denoiser& network) const;
   void Add(const at::Tensor& images, const Conditioning& conditioning, Tally& tally);
   // The same samples of another block.
   SampleRange InBlock(SampleRange range, std::int64_t noise_block) const;
-  Measured Gather(Tally& tally, std::int64_t num_samples, Collective& group);
-  Measurement Finish(Tally& tally, std::int64_t num_samples, StageSpans& spans);
+  Measured Gather(Tally& tally, std::span<const SampleRange> chunks, Collective& group) const;
+  Measurement Finish(Tally& tally, std::span<const SampleRange> chunks, StageSpans& spans);
 
   EvaluationOptions options_;
+  std::vector<SampleRange> chunks_;  // of [0, num_samples), each shared out among the ranks: one, or one for each look
   std::int64_t backward_every_ = 0;  // 0: no gradients
   MetricSet metrics_;
   Collective& group_;

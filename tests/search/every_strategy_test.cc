@@ -1,0 +1,270 @@
+// What all strategies keep to, whatever they do.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <numeric>
+#include <random>
+
+#include "lcsc/base/error.h"
+#include "lcsc/search/cma_es.h"
+#include "lcsc/search/hybrid.h"
+#include "lcsc/search/race.h"
+
+namespace lcsc {
+namespace {
+
+constexpr std::size_t kCheckpoints = 6;
+
+std::vector<std::int64_t> Steps() { return {10, 20, 30, 40, 50, 60}; }
+
+struct Case {
+  const char* name;
+  const char* strategy;
+  const char* racing = "off";
+};
+
+SearchOptions OptionsOf(const Case& tested) {
+  SearchOptions options;
+  options.strategy = tested.strategy;
+  options.racing = tested.racing;
+  options.ema_rates = {0, 0.9, 0.97, 0.99, 0.995, 0.999};
+  options.epochs = 12;
+  options.children = 8;
+  options.max_parents = 5;
+  options.mutation_std = 0.3;
+  options.gradient_steps = 6;
+  options.learning_rate = 0.1;
+  return options;
+}
+
+// A bowl whose bottom no EMA reaches. The first samples see it a little moved, and shallow parts of it are stopped
+// where the candidate's bar says so.
+Outcome Evaluate(const Candidate& candidate) {
+  const Coefficients bottom = {0.4, -0.5, 0.3, 0.2, 1.0, -0.4};
+  const auto score_at = [&](double moved) {
+    double score = 1;
+    for (std::size_t i = 1; i < kCheckpoints; ++i) {
+      const double off = candidate.coefficients[i] - bottom[i] - moved * static_cast<double>(i % 2);
+      score += off * off;
+    }
+    return score;
+  };
+  Outcome outcome{.score = score_at(0), .failure = {}, .seconds = {}};
+  if (candidate.wants_gradient) {
+    for (std::size_t i = 0; i < kCheckpoints; ++i) {
+      outcome.gradient.push_back(i == 0 ? 0 : 2 * (candidate.coefficients[i] - bottom[i]));
+    }
+    return outcome;
+  }
+  for (const std::int64_t num_samples : {125, 250, 500}) {
+    const double partial = 3 + score_at(1.0 / static_cast<double>(num_samples));
+    outcome.metrics[LookName(num_samples)] = partial;
+    const auto bar = candidate.bars.find(num_samples);
+    if (bar == candidate.bars.end() || partial <= bar->second) continue;
+    outcome.score.reset();
+    return outcome;
+  }
+  return outcome;
+}
+
+// All that can be asked for is, and then told in a random order; `failing` of them fail.
+void Play(Strategy& strategy, std::uint64_t seed, std::int64_t most = 1'000'000, std::int64_t failing = -1) {
+  std::mt19937_64 random(seed);
+  std::vector<Candidate> waiting;
+  for (std::int64_t told = 0; !strategy.Finished() && told < most; ++told) {
+    while (auto candidate = strategy.Ask()) waiting.push_back(*candidate);
+    ASSERT_FALSE(waiting.empty());
+    std::swap(waiting[random() % waiting.size()], waiting.back());
+    const Candidate& candidate = waiting.back();
+    const bool fails = failing > 0 && candidate.id > 12 && candidate.id % failing == 0;
+    strategy.Tell(candidate.id, fails ? Outcome{.score = {}, .failure = "broken", .seconds = {}} : Evaluate(candidate));
+    waiting.pop_back();
+  }
+}
+
+class EveryStrategyTest : public ::testing::TestWithParam<Case> {
+ protected:
+  std::unique_ptr<Strategy> Make() const { return MakeStrategy(options_, Steps()); }
+  std::string DigestOf(const Strategy& strategy) const { return PopulationDigest(strategy.Population()); }
+
+  SearchOptions options_ = OptionsOf(GetParam());
+};
+
+TEST_P(EveryStrategyTest, FindsWhatNoEmaIs) {
+  const auto strategy = Make();
+  Play(*strategy, 1);
+  const auto population = strategy->Population();
+  const double best = *BestOf(population)->outcome.score, ema = *BestOf(population, /*only_ema=*/true)->outcome.score;
+  EXPECT_LT(best - 1, 0.5 * (ema - 1)) << GetParam().name;
+  for (const EvaluatedCandidate& member : population) {
+    const Coefficients& a = member.candidate.coefficients;
+    EXPECT_NEAR(std::accumulate(a.begin(), a.end(), 0.0), 1, 1e-12);
+  }
+  EXPECT_EQ(strategy->planned_evaluations(), static_cast<std::int64_t>(population.size()));
+  EXPECT_FALSE(strategy->Ask());
+}
+
+TEST_P(EveryStrategyTest, TheOrderOfTheOutcomesChangesNothing) {
+  const auto one = Make(), other = Make();
+  Play(*one, 1);
+  Play(*other, 2);
+  EXPECT_EQ(DigestOf(*one), DigestOf(*other));
+}
+
+TEST_P(EveryStrategyTest, GoesOnFromAnyMomentAsIfNothingHadHappened) {
+  const auto whole = Make();
+  Play(*whole, 1);
+  const auto num_evaluations = static_cast<std::int64_t>(whole->Population().size());
+  for (std::int64_t told = 0; told <= num_evaluations; told += 3) {
+    const auto first = Make(), second = Make();
+    Play(*first, static_cast<std::uint64_t>(told), told);
+    second->Restore(first->State());
+    EXPECT_EQ(DigestOf(*first), DigestOf(*second));
+    Play(*second, 7);
+    EXPECT_EQ(DigestOf(*second), DigestOf(*whole)) << "after " << told;
+  }
+}
+
+TEST_P(EveryStrategyTest, MoreGenerationsContinueAFinishedSearchAndFewerKeepWhatWasDone) {
+  if (options_.strategy == "gradient") GTEST_SKIP() << "has no generations";
+  const auto first = Make();
+  Play(*first, 1);
+  options_.epochs = 15;
+  const auto longer = Make(), whole = Make();
+  longer->Restore(first->State());
+  EXPECT_FALSE(longer->Finished());
+  Play(*longer, 2);
+  Play(*whole, 3);
+  EXPECT_EQ(DigestOf(*longer), DigestOf(*whole));
+  options_.epochs = 4;
+  const auto shorter = Make();
+  shorter->Restore(first->State());
+  EXPECT_TRUE(shorter->Finished());
+  EXPECT_FALSE(shorter->Ask());
+  EXPECT_EQ(DigestOf(*shorter), DigestOf(*first));
+}
+
+TEST_P(EveryStrategyTest, SurvivesCandidatesThatFail) {
+  const auto strategy = Make();
+  Play(*strategy, 1, 1'000'000, /*failing=*/5);
+  EXPECT_TRUE(strategy->Finished());
+  const auto again = Make();
+  again->Restore(strategy->State());
+  EXPECT_TRUE(again->Finished());
+  EXPECT_EQ(DigestOf(*again), DigestOf(*strategy));
+}
+
+TEST_P(EveryStrategyTest, RefusesACandidateThatItWouldNotDraw) {
+  const auto first = Make();
+  Play(*first, 1, 30);
+  SearchState state = first->State();
+  state.population.back().candidate.coefficients.at(2) += 0.01;
+  EXPECT_THROW(Make()->Restore(state), InputError);
+}
+
+INSTANTIATE_TEST_SUITE_P(Strategies, EveryStrategyTest,
+                         testing::Values(Case{"Evolution", "evolution"}, Case{"Gradient", "gradient"},
+                                         Case{"Hybrid", "hybrid"}, Case{"CmaEs", "cma-es"},
+                                         Case{"RacingEvolution", "evolution", "on"},
+                                         Case{"RacingHybrid", "hybrid", "on"}),
+                         [](const auto& tested) { return std::string(tested.param.name); });
+
+TEST(HybridTest, EvolutionBeginsWhereTheDescentWas) {
+  Hybrid hybrid(OptionsOf({"Hybrid", "hybrid"}), Steps());
+  Play(hybrid, 1);
+  double best_of_descent = 1e9, best_child = 1e9;
+  for (const EvaluatedCandidate& member : hybrid.Population()) {
+    if (member.candidate.wants_gradient || !member.outcome.score) continue;
+    double& best = member.candidate.id < 6 + 2 * 7 ? best_of_descent : best_child;
+    best = std::min(best, *member.outcome.score);
+  }
+  EXPECT_LT(best_child, best_of_descent);
+}
+
+TEST(HybridTest, RefusesOtherStepsThanItBeganWith) {
+  SearchOptions options = OptionsOf({"Hybrid", "hybrid"});
+  Hybrid hybrid(options, Steps());
+  Play(hybrid, 1);
+  options.gradient_steps = 9;
+  EXPECT_THROW(Hybrid(options, Steps()).Restore(hybrid.State()), InputError);
+}
+
+TEST(CmaEsTest, TheSeedChangesTheSearch) {
+  SearchOptions options = OptionsOf({"CmaEs", "cma-es"});
+  CmaEs one(options, Steps());
+  options.seed = 2;
+  CmaEs other(options, Steps());
+  Play(one, 1);
+  Play(other, 1);
+  EXPECT_NE(PopulationDigest(one.Population()), PopulationDigest(other.Population()));
+}
+
+TEST(CmaEsTest, RefusesWhatItCannotDo) {
+  SearchOptions options = OptionsOf({"CmaEs", "cma-es"});
+  options.children = 4;
+  EXPECT_THROW(CmaEs(options, Steps()), ConfigError);
+  options = OptionsOf({"CmaEs", "cma-es"});
+  options.schedule = "steady-state";
+  EXPECT_THROW(CmaEs(options, Steps()), ConfigError);
+  options = OptionsOf({"CmaEs", "cma-es", "on"});
+  EXPECT_THROW(MakeStrategy(options, Steps()), ConfigError);
+}
+
+// The best of the whole search and of the race are the same where no stop was wrong.
+TEST(RaceTest, SavesSamplesAndKeepsTheBest) {
+  SearchOptions options = OptionsOf({"Evolution", "evolution", "on"});
+  options.epochs = 40;
+  const auto racing = MakeStrategy(options, Steps());
+  options.racing = "off";
+  const auto whole = MakeStrategy(options, Steps());
+  Play(*racing, 1);
+  Play(*whole, 1);
+  const auto population = racing->Population();
+  std::int64_t drawn = 0, stopped = 0;
+  for (const EvaluatedCandidate& member : population) {
+    drawn += SamplesDrawn(member.outcome, 1000);
+    stopped += IsStopped(member.outcome);
+  }
+  EXPECT_GT(stopped, 50);
+  EXPECT_LT(drawn, 1000 * static_cast<std::int64_t>(population.size()) * 3 / 4);
+  EXPECT_EQ(BestOf(population)->candidate.id, BestOf(whole->Population())->candidate.id);
+}
+
+// Of normal differences, so many good candidates are stopped as the risk allows.
+TEST(RaceTest, ABarStopsAsManyAsTheRiskSays) {
+  constexpr double kRisk = 0.1, kTarget = 10;
+  std::mt19937_64 random(3);
+  std::normal_distribution<double> noise(/*mean=*/-4, /*stddev=*/0.5);
+  int stopped = 0;
+  constexpr int kTrials = 4000;
+  for (int trial = 0; trial < kTrials; ++trial) {
+    std::vector<EvaluatedCandidate> members(12);
+    std::vector<const EvaluatedCandidate*> witnesses;
+    for (EvaluatedCandidate& member : members) {
+      member.outcome.score = 12;
+      member.outcome.metrics[LookName(100)] = 12 - noise(random);
+      witnesses.push_back(&member);
+    }
+    stopped += kTarget - noise(random) > RaceBars(witnesses, kTarget, kRisk).at(100);
+  }
+  EXPECT_NEAR(static_cast<double>(stopped) / kTrials, kRisk, 0.02);
+}
+
+TEST(RaceTest, FewWitnessesSetNoBar) {
+  std::vector<EvaluatedCandidate> members(4);
+  std::vector<const EvaluatedCandidate*> witnesses;
+  for (EvaluatedCandidate& member : members) {
+    member.outcome = {.score = 1, .failure = {}, .seconds = {}, .metrics = {{LookName(10), 2.0}, {"fid", 1.0}}};
+    witnesses.push_back(&member);
+  }
+  EXPECT_TRUE(RaceBars(witnesses, 1, 0.01).empty());
+}
+
+TEST(RaceTest, LooksHaveNamesOfTheirOwn) {
+  EXPECT_EQ(SamplesOfLook(LookName(2500)), 2500);
+  EXPECT_EQ(SamplesOfLook("fid"), 0);
+  EXPECT_EQ(SamplesOfLook("score_of_first_"), 0);
+}
+
+}  // namespace
+}  // namespace lcsc
