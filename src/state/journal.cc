@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "cbor_check.h"
 #include "lcsc/base/atomic_file.h"
 #include "lcsc/base/digest.h"
 #include "lcsc/base/error.h"
@@ -33,6 +34,7 @@ struct RecordHeader {
 };
 constexpr std::uintmax_t kMostBytes = std::uintmax_t{4} << 30;  // a search begins a new one long before
 constexpr std::size_t kDigestBytes = 32;                        // hexadecimal, of journal number, header and payload
+constexpr int kMostLevels = 8;                                  // of CBOR; ours have four
 
 template <typename T>
 std::string BytesOf(const T& value) {
@@ -121,39 +123,9 @@ json JsonOfEntry(const JournalEntry& entry) {
   return {{"accused", accusation.candidate_id}, {"reason", accusation.reason}};
 }
 
-// Follows a CBOR text without keeping it, and ends where it is nested more deeply than any of ours: the reader that
-// keeps it calls itself at each level.
-class DepthLimit : public json::json_sax_t {
- public:
-  bool null() override { return true; }
-  bool boolean(bool) override { return true; }
-  bool number_integer(number_integer_t) override { return true; }
-  bool number_unsigned(number_unsigned_t) override { return true; }
-  bool number_float(number_float_t, const string_t&) override { return true; }
-  bool string(string_t&) override { return true; }
-  bool binary(binary_t&) override { return true; }
-  bool key(string_t&) override { return true; }
-  bool start_object(std::size_t) override { return Enter(); }
-  bool start_array(std::size_t) override { return Enter(); }
-  bool end_object() override { return Leave(); }
-  bool end_array() override { return Leave(); }
-  bool parse_error(std::size_t, const std::string&, const json::exception&) override { return false; }
-
- private:
-  static constexpr int kMostLevels = 8;
-  bool Enter() { return ++level_ <= kMostLevels; }
-  bool Leave() { return --level_ >= 0; }
-  int level_ = 0;
-};
-
-bool IsShallow(std::string_view cbor) {
-  DepthLimit limit;
-  return json::sax_parse(cbor.begin(), cbor.end(), &limit, json::input_format_t::cbor);
-}
-
 // nullopt: the payload is not one of ours, though its digest is right.
 std::optional<JournalEntry> EntryOf(std::string_view payload) {
-  if (!IsShallow(payload)) return std::nullopt;
+  if (!IsBoundedCbor(payload, kMostLevels)) return std::nullopt;
   try {
     const json entry = json::from_cbor(payload.begin(), payload.end());
     if (entry.contains("outcome")) {

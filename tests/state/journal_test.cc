@@ -4,6 +4,7 @@
 
 #include <fstream>
 
+#include "lcsc/base/digest.h"
 #include "lcsc/base/error.h"
 #include "state/snapshots.h"
 #include "support/disk_full.h"
@@ -107,6 +108,20 @@ TEST_F(JournalTest, AFileTooLongForAJournalIsRefusedAndNotRead) {
   WriteSix();
   fs::resize_file(path(), std::uintmax_t{15} << 40);
   EXPECT_THROW(ReadJournal(path(), 7), InputError);
+}
+
+// Texts of indefinite length inside each other, with a right digest: the library's reader calls itself for each of
+// them.
+TEST_F(JournalTest, ARecordOfNestedTextsEndsItThereAndNotTheProgram) {
+  const auto bytes_of = [](std::int64_t number) {
+    return std::string(reinterpret_cast<const char*>(&number), sizeof number);
+  };
+  const std::string payload(1 << 20, '\x7f');
+  const std::string record = bytes_of(0) + bytes_of(static_cast<std::int64_t>(payload.size())) + payload;
+  Put("lcscJRNL" + bytes_of(1) + bytes_of(7) + record + DigestOf(bytes_of(7) + record));
+  const JournalContent journal = ReadJournal(path(), 7);
+  EXPECT_TRUE(journal.entries.empty());
+  EXPECT_GT(journal.torn_bytes, 1 << 20);
 }
 
 TEST_F(JournalTest, AFullDiskLosesNothingThatWasSynced) {
