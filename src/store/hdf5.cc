@@ -81,6 +81,15 @@ std::string StripPadding(std::string text) {
                    name, reason);
 }
 
+// Ours are neither compressed, where a few bytes may stand for gigabytes, nor in another file.
+void CheckStorage(const Hdf5File& file, const std::string& name, const Hdf5Handle& dataset) {
+  const Hdf5Handle creation(LCSC_HDF5_CHECK(H5Dget_create_plist(dataset.get()), file));
+  const bool is_plain = LCSC_HDF5_CHECK(H5Pget_nfilters(creation.get()), file) == 0 &&
+                        LCSC_HDF5_CHECK(H5Pget_external_count(creation.get()), file) == 0 &&
+                        LCSC_HDF5_CHECK(static_cast<int>(H5Pget_layout(creation.get())), file) != H5D_VIRTUAL;
+  if (!is_plain) Refuse(file, name, "expected plain values, found compressed ones or those of another file");
+}
+
 }  // namespace
 
 std::recursive_mutex& Hdf5Mutex() {
@@ -245,7 +254,9 @@ std::vector<std::string> Hdf5Group::ReadTexts(const std::string& name) const {
 
 Hdf5Handle Hdf5Group::OpenDataset(const std::string& name) const {
   if (!Contains(name)) Refuse(*file_, name, "expected a dataset of this name, found none");
-  return Hdf5Handle(LCSC_HDF5_CHECK(H5Dopen2(group_.get(), name.c_str(), H5P_DEFAULT), *file_));
+  Hdf5Handle dataset(LCSC_HDF5_CHECK(H5Dopen2(group_.get(), name.c_str(), H5P_DEFAULT), *file_));
+  CheckStorage(*file_, name, dataset);
+  return dataset;
 }
 
 Hdf5Handle Hdf5Group::CreateDataset(const std::string& name, hid_t type, const std::vector<std::int64_t>& shape) {

@@ -4,22 +4,18 @@
 #include <cmath>
 
 #include "lcsc/base/error.h"
+#include "manifest_check.h"
 
 namespace lcsc {
 namespace {
 
-[[noreturn]] void Refuse(const Hdf5Group& group, const std::string& reason) {
-  throw InputError("{}: the manifest is damaged: {}; copy the trajectory or pack it again", group.path().string(),
-                   reason);
-}
+[[noreturn]] void Refuse(const Hdf5Group& group, const std::string& reason) { RefuseManifest(group.path(), reason); }
 
-std::vector<std::int64_t> ParseShape(const Hdf5Group& group, const std::string& text) {
-  const nlohmann::json shape = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
-  const bool sound = shape.is_array() && shape.size() >= 2 && std::ranges::all_of(shape, [](const nlohmann::json& n) {
-                       return n.is_number_unsigned() && n > 0;
-                     });
+std::vector<std::int64_t> ParseTarget(const Hdf5Group& group, const std::string& name, const std::string& text) {
+  std::vector<std::int64_t> shape = ParseShape(group.path(), name, text);
+  const bool sound = shape.size() >= 2 && std::ranges::all_of(shape, [](std::int64_t size) { return size > 0; });
   if (!sound) Refuse(group, fmt::format("a LoRA target has the shape {}", text));
-  return shape.get<std::vector<std::int64_t>>();
+  return shape;
 }
 
 // The rank of a layer whose factors are in the table and fit its target.
@@ -85,11 +81,14 @@ LoraDescription ReadLora(const Hdf5Group& group, const TensorTable& table) {
                        .base_key = base.size() == 4 ? base[3] : "",
                        .adapter_config = base[2],
                        .layers = {}};
+  std::int64_t num_elements = 0;
   for (std::size_t i = 0; i < count; ++i) {
     LoraLayer layer;
     layer.target.name = targets[i];
     layer.target.type = ParseType(group, types[i]);
-    layer.target.shape = ParseShape(group, shapes[i]);
+    layer.target.shape = ParseTarget(group, targets[i], shapes[i]);
+    num_elements += layer.target.num_elements();
+    if (num_elements > kMostElements) Refuse(group, "its LoRA targets have too many elements");
     layer.down = downs[i];
     layer.up = ups[i];
     layer.alpha = alphas[i];

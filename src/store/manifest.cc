@@ -7,6 +7,7 @@
 #include "lcsc/base/error.h"
 #include "lcsc/store/hdf5.h"
 #include "lora_manifest.h"
+#include "manifest_check.h"
 
 namespace lcsc {
 namespace fs = std::filesystem;
@@ -30,17 +31,22 @@ std::string ManifestDigest(const Trajectory& trajectory) {
   return DigestOf(trajectory.Content().dump() + layout.dump());
 }
 
-[[noreturn]] void Refuse(const fs::path& path, const std::string& reason) {
-  throw InputError("{}: the manifest is damaged: {}; copy the trajectory or pack it again", path.string(), reason);
-}
-
 // A name that the rest of the program parses; here it can only be wrong because the file is.
 template <typename Parse>
 auto ParseOrRefuse(const fs::path& path, Parse parse) {
   try {
     return parse();
   } catch (const Error& error) {
-    Refuse(path, error.what());
+    RefuseManifest(path, error.what());
+  }
+}
+
+// Only valid UTF-8 has a digest.
+std::string DigestOrRefuse(const Trajectory& trajectory, const fs::path& path) {
+  try {
+    return ManifestDigest(trajectory);
+  } catch (const nlohmann::json::exception& error) {
+    RefuseManifest(path, error.what());
   }
 }
 
@@ -58,17 +64,18 @@ void WriteTensorList(Hdf5Group& group, const std::vector<TensorEntry>& entries) 
 
 std::vector<TensorEntry> ReadTensorList(const Hdf5Group& group) {
   const auto names = group.ReadTexts("names"), types = group.ReadTexts("types"), shapes = group.ReadTexts("shapes");
-  if (types.size() != names.size() || shapes.size() != names.size()) Refuse(group.path(), "lists of unequal length");
+  if (types.size() != names.size() || shapes.size() != names.size()) {
+    RefuseManifest(group.path(), "lists of unequal length");
+  }
   std::vector<TensorEntry> entries;
+  std::int64_t num_elements = 0;
   for (std::size_t i = 0; i < names.size(); ++i) {
-    const nlohmann::json shape = nlohmann::json::parse(shapes[i], nullptr, /*allow_exceptions=*/false);
-    const bool sound = shape.is_array() &&
-                       std::ranges::all_of(shape, [](const nlohmann::json& size) { return size.is_number_unsigned(); });
-    if (!sound) Refuse(group.path(), fmt::format("tensor \"{}\" has the shape {}", names[i], shapes[i]));
     entries.push_back({.name = names[i],
                        .type = ParseOrRefuse(group.path(), [&] { return DataTypeFromName(types[i]); }),
-                       .shape = shape.get<std::vector<std::int64_t>>(),
+                       .shape = ParseShape(group.path(), names[i], shapes[i]),
                        .offset = 0});
+    num_elements += entries.back().num_elements();
+    if (num_elements > kMostElements) RefuseManifest(group.path(), "its tensors have too many elements");
   }
   return entries;
 }
@@ -92,7 +99,7 @@ NamedTensors ReadCarried(const Hdf5Group& group) {
   NamedTensors carried;
   for (const TensorEntry& entry : ReadTensorList(group)) {
     const auto tensor_bytes = static_cast<std::size_t>(entry.num_elements() * BytesPerElement(entry.type));
-    if (tensor_bytes > bytes.size() - offset) Refuse(group.path(), "the carried tensors are cut off");
+    if (tensor_bytes > bytes.size() - offset) RefuseManifest(group.path(), "the carried tensors are cut off");
     const at::Tensor tensor = at::empty(entry.shape, ScalarTypeOf(entry.type));
     if (tensor_bytes > 0) std::memcpy(tensor.data_ptr(), bytes.data() + offset, tensor_bytes);
     carried[entry.name] = tensor;
@@ -116,7 +123,7 @@ void ReadCheckpoints(const Hdf5Group& group, Trajectory& trajectory) {
   const auto files = group.ReadTexts("files"), digests = group.ReadTexts("digests");
   trajectory.steps = group.Read<std::int64_t>("steps").values;
   if (files.size() != trajectory.steps.size() || digests.size() != files.size()) {
-    Refuse(group.path(), "lists of unequal length");
+    RefuseManifest(group.path(), "lists of unequal length");
   }
   for (std::size_t i = 0; i < files.size(); ++i) trajectory.sources.push_back({files[i], digests[i]});
 }
@@ -146,7 +153,7 @@ std::vector<ShardFile> ReadShards(const Hdf5Group& group) {
   const auto checkpoints = group.Read<std::int64_t>("checkpoints").values;
   if (base_digests.size() != files.size() || parameters.size() != 2 * files.size() ||
       checkpoints.size() != 2 * files.size()) {
-    Refuse(group.path(), "lists of unequal length");
+    RefuseManifest(group.path(), "lists of unequal length");
   }
   std::vector<ShardFile> shards;
   auto next_digest = row_digests.begin();
@@ -156,8 +163,9 @@ std::vector<ShardFile> ReadShards(const Hdf5Group& group) {
                     .checkpoints = {checkpoints[2 * i], checkpoints[2 * i + 1]},
                     .base_digest = base_digests[i],
                     .row_digests = {}};
-    if (shard.num_rows() < 0 || shard.num_rows() > row_digests.end() - next_digest) {
-      Refuse(group.path(), fmt::format("digests of {} are missing", shard.name));
+    const auto [first, last] = shard.checkpoints;
+    if (first < 0 || last <= first || shard.num_rows() > row_digests.end() - next_digest) {
+      RefuseManifest(group.path(), fmt::format("digests of {} are missing", shard.name));
     }
     shard.row_digests.assign(next_digest, next_digest + shard.num_rows());
     next_digest += shard.num_rows();
@@ -207,7 +215,7 @@ Trajectory ReadTrajectory(const fs::path& folder) {
   Trajectory trajectory;
   trajectory.folder = folder;
   const auto network = root.ReadTexts("network");
-  if (network.size() != 1 || !nlohmann::json::accept(network[0])) Refuse(path, "its network is no JSON");
+  if (network.size() != 1 || !IsShallowJson(network[0])) RefuseManifest(path, "its network is no JSON");
   trajectory.network_json = network[0];
   trajectory.buffers_regex = root.ReadTextAttribute("buffers_regex");
   trajectory.storage = ParseOrRefuse(path, [&] { return StorageTypeFromName(root.ReadTextAttribute("storage")); });
@@ -219,14 +227,9 @@ Trajectory ReadTrajectory(const fs::path& folder) {
   if (root.ReadIntegerAttribute("version") == kLoraTrajectoryVersion) {
     trajectory.lora = ReadLora(root.OpenGroup("lora"), trajectory.table);
   }
-  const std::string expected = root.ReadTextAttribute("digest"), found = ManifestDigest(trajectory);
-  if (found != expected) Refuse(path, fmt::format("expected digest {}, found {}", expected, found));
-  for (const ShardFile& shard : trajectory.shards) {
-    if (!fs::exists(folder / shard.name)) {
-      throw InputError("{}: expected the file {} that the manifest names, found none; copy the whole trajectory again",
-                       folder.string(), shard.name);
-    }
-  }
+  const std::string expected = root.ReadTextAttribute("digest"), found = DigestOrRefuse(trajectory, path);
+  if (found != expected) RefuseManifest(path, fmt::format("expected digest {}, found {}", expected, found));
+  CheckTrajectory(trajectory, path);
   return trajectory;
 }
 

@@ -3,7 +3,9 @@
 
     tests/fuzz/make_corpus.py        # writes tests/fuzz/corpus/TARGET/NAME, beside what fuzzing has found
 
-Needs NumPy. The seeds of journal, population and trajectory were written by lcsc itself and are not made here. The files named found-* come from fuzzing and are not written here.
+Needs NumPy. The seeds of journal, population_raw and trajectory_raw were written by lcsc itself and are not made here;
+those of population and trajectory are lists of edits (hdf5_edits.h). The files named found-* come from fuzzing and are
+not written here.
 """
 import gzip
 import io
@@ -354,11 +356,163 @@ def pickle_files():
     return files
 
 
+# The edits of hdf5_edits.h.
+DELETE, MOVE, PUT, OVERWRITE, RESHAPE, RETYPE, PUT_ATTRIBUTE, DELETE_ATTRIBUTE, LINK, MAKE_GROUP = range(10)
+INTEGER, DOUBLE, UNSIGNED, BYTE, INT32, FLOAT32, UINT16, BIG_ENDIAN, ANY_TEXT, ANY_BYTES, ARRAY, COMPOUND, ENUM, OPAQUE, \
+    REFERENCE = range(1, 16)
+CONTIGUOUS, COMPACT, CHUNKED, COMPRESSED, ELSEWHERE = range(5)
+
+
+def text(value):
+    value = value.encode() if isinstance(value, str) else value
+    return bytes([len(value)]) + value
+
+
+def named(path):
+    return b"\xff" + text(path)
+
+
+def shape(*dims):
+    return bytes([len(dims)]) + b"".join(struct.pack("<H", d if d < 2**15 else 2**15 + d.bit_length() - 1) for d in dims)
+
+
+def put(path, kind, dims, values, layout=CONTIGUOUS):
+    return bytes([PUT]) + named(path) + bytes([kind]) + shape(*dims) + bytes([layout]) + text(values)
+
+
+def put_texts(path, *texts):
+    width = max(map(len, texts), default=1)
+    distinct = texts[:1] if len(set(texts)) == 1 else texts  # values are repeated
+    values = b"".join(t.encode("latin-1").ljust(width, b"\0") for t in distinct)
+    return bytes([PUT]) + named(path) + b"\0" + struct.pack("<H", width) + shape(len(texts)) + b"\0" + text(values)
+
+
+def put_attribute(name, kind, value, dims=()):
+    return bytes([PUT_ATTRIBUTE]) + named("/") + text(name) + bytes([kind]) + shape(*dims) + text(value)
+
+
+def put_text_attribute(name, value):
+    return bytes([PUT_ATTRIBUTE]) + named("/") + text(name) + b"\0" + struct.pack("<H", len(value)) + shape() + text(value)
+
+
+def overwrite(path, offset, values):
+    return bytes([OVERWRITE]) + named(path) + struct.pack("<I", offset) + text(values)
+
+
+def reshape(path, *dims):
+    return bytes([RESHAPE]) + named(path) + shape(*dims)
+
+
+def retype(path, kind):
+    return bytes([RETYPE]) + named(path) + bytes([kind])
+
+
+def i64(*numbers):
+    return struct.pack(f"<{len(numbers)}q", *numbers)
+
+
+def f64(*numbers):
+    return struct.pack(f"<{len(numbers)}d", *numbers)
+
+
+# For each dataset in turn: gone, of another type, of other shapes, empty, elsewhere, a group in its place.
+def each_dataset(prefix, paths):
+    files = {}
+    for path in paths:
+        name = path.replace("/", "-")
+        files |= {
+            f"gone-{name}": prefix + bytes([DELETE]) + named(path),
+            f"type-{name}": prefix + retype(path, DOUBLE) + retype(path, INTEGER),
+            f"any-text-{name}": prefix + retype(path, ANY_TEXT),
+            f"longer-{name}": prefix + reshape(path, 5),
+            f"matrix-{name}": prefix + reshape(path, 5, 2),
+            f"none-{name}": prefix + reshape(path, 0),
+            f"scalar-{name}": prefix + reshape(path),
+            f"null-{name}": prefix + bytes([RESHAPE]) + named(path) + b"\xff",
+            f"huge-{name}": prefix + reshape(path, 2**40),
+            f"elsewhere-{name}": prefix + put(path, INTEGER, [3], "", ELSEWHERE),
+            f"group-{name}": prefix + bytes([DELETE]) + named(path) + bytes([MAKE_GROUP]) + named(path),
+            f"loop-{name}": prefix + bytes([LINK]) + named(path) + named(path + "2") + b"\1"
+                            + bytes([MOVE]) + named(path + "2") + named(path),
+        }
+    return files
+
+
+def population_files():
+    columns = ["id", "generation", "parents", "coefficients", "ema_rate", "seen", "score", "failure", "stage_seconds", "order",
+               "metric_names", "metric_values", "noise_block", "wants_gradient", "has_gradient", "gradients"]
+    files = {"sound-generational": b"\0", "sound-steady": b"\1"}
+    steady = {"seen", "order"}
+    files |= each_dataset(b"\0", ["candidates/" + c for c in columns if c not in steady] + ["identity_keys", "seconds_utilisation"])
+    files |= each_dataset(b"\1", ["candidates/seen", "candidates/order", "in_flight/coefficients", "accused", "accusations"])
+    most = i64(2**63 - 1)
+    return files | {
+        "version-1": b"\0" + put_attribute("version", INTEGER, i64(1)),
+        "version-3": b"\0" + put_attribute("version", INTEGER, i64(3)) + reshape("candidates/stage_seconds", 3, 6),
+        "bad-version": b"\0" + put_attribute("version", INTEGER, i64(99)),
+        "bad-version-type": b"\0" + put_attribute("version", INT32, i64(4)),
+        "bad-state": b"\0" + put_text_attribute("state", "asleep"),
+        "bad-kind": b"\0" + put_text_attribute("kind", "lcsc trajectory"),
+        "bad-attribute-list": b"\0" + put_attribute("journal", INTEGER, i64(1, 2), [2]),
+        "bad-attribute-text": b"\0" + put_attribute("state", ANY_TEXT, ""),
+        "bad-no-attribute": b"\0" + bytes([DELETE_ATTRIBUTE]) + named("/") + text("planned_evaluations"),
+        "bad-score": b"\0" + put("candidates/score", DOUBLE, [3], f64(float("inf"))),
+        "bad-has-gradient": b"\0" + put("candidates/has_gradient", INTEGER, [3], i64(1, -1, 7)),
+        "bad-no-checkpoints": b"\0" + reshape("candidates/coefficients", 3, 0),
+        "bad-no-rows": b"\0" + reshape("candidates/coefficients", 0, 3),
+        "bad-numbers": b"\0" + put("candidates/parents", INTEGER, [3, 2], most) + put("candidates/id", INTEGER, [3], most),
+        "bad-order": b"\1" + put("candidates/order", INTEGER, [3], most),
+        "bad-nan": b"\0" + put("candidates/coefficients", DOUBLE, [3, 3], f64(float("nan"))),
+        "bad-compressed": b"\0" + put("candidates/score", DOUBLE, [3], f64(1), COMPRESSED),
+        "chunked": b"\0" + put("candidates/score", DOUBLE, [3], f64(1), CHUNKED),
+    }
+
+
+def trajectory_files():
+    files = {"sound": b"\0", "sound-lora": b"\1", "sound-shard": b"\2", "sound-lora-shard": b"\3"}
+    files |= each_dataset(b"\0", ["network", "checkpoints/steps", "checkpoints/files", "tensors/shapes", "tensors/types",
+                                  "carried/bytes", "carried/shapes", "shards/files", "shards/parameters", "shards/checkpoints",
+                                  "shards/base_digests", "shards/row_digests"])
+    files |= each_dataset(b"\1", ["lora/base", "lora/targets", "lora/shapes", "lora/downs", "lora/alphas", "lora/scales"])
+    files |= {"shard-" + name: content for name, content in each_dataset(b"\2", ["base", "deltas"]).items()}
+    for path, prefix in (("tensors/shapes", b"\0"), ("carried/shapes", b"\0"), ("lora/shapes", b"\1")):
+        for what, value in (("negative", "[-1]"), ("beyond", "[9223372036854775808]"), ("overflow", "[4294967296, 4294967296]"),
+                            ("zero", "[0, 9223372036854775807]"), ("text", '["a"]'), ("deep", "[" * 100), ("real", "[1.5]"),
+                            ("huge", "[1099511627776]")):
+            count = 3 if prefix == b"\1" else 2
+            files[f"bad-{path.replace('/', '-')}-{what}"] = prefix + put_texts(path, *[value] * count)
+    for what, value in (("negative", i64(-1, 9)), ("swapped", i64(9, 0)), ("beyond", i64(0, 2**62)), ("wrap", i64(-(2**63), 2**63 - 1)),
+                        ("empty", i64(0, 0)), ("twice", i64(0, 9))):
+        files[f"bad-shards-parameters-{what}"] = b"\0" + put("shards/parameters", INTEGER, [4, 2], value)
+        files[f"bad-shards-checkpoints-{what}"] = b"\0" + put("shards/checkpoints", INTEGER, [4, 2], value)
+    return files | {
+        "bad-name-utf-8": b"\0" + put_texts("tensors/names", "\xff\xfe", "b"),
+        "bad-name-twice": b"\0" + put_texts("tensors/names", "a", "a"),
+        "bad-file-up": b"\0" + put_texts("shards/files", *["../x.traj/shard-00000.h5"] * 4),
+        "bad-file-root": b"\0" + put_texts("shards/files", *["/etc/hostname"] * 4),
+        "bad-steps": b"\0" + put("checkpoints/steps", INTEGER, [4], i64(3, 2)),
+        "bad-storage": b"\0" + put_text_attribute("storage", "f64"),
+        "bad-shard-elements": b"\0" + put_attribute("shard_elements", INTEGER, i64(0)),
+        "bad-network-deep": b"\0" + put("network", OPAQUE, [1], "[") + put_texts("network", "[" * 100 + "]" * 100),
+        "bad-network": b"\0" + put_texts("network", "{"),
+        "bad-version": b"\0" + put_attribute("version", INTEGER, i64(2)),
+        "bad-lora-scale": b"\1" + put("lora/scales", DOUBLE, [3], f64(float("nan"))),
+        "bad-shard-nan": b"\2" + put("base", FLOAT32, [9], struct.pack("<f", float("nan"))),
+        "bad-shard-compressed": b"\2" + put("base", FLOAT32, [9], "abcd", COMPRESSED),
+        "bad-no-checkpoints": b"\0" + b"".join(reshape(p, 0) for p in (
+            "checkpoints/steps", "checkpoints/files", "checkpoints/digests")),
+        "bad-no-shards": b"\0" + b"".join(reshape(p, *d) for p, d in (
+            ("shards/files", [0]), ("shards/base_digests", [0]), ("shards/row_digests", [0]), ("shards/parameters", [0, 2]),
+            ("shards/checkpoints", [0, 2]))),
+    }
+
+
 def main():
     for target, files in {
             "safetensors": safetensors_files(), "npz": npz_files(), "png": png_files(), "image_set": image_set_files(),
             "reference": reference_files(), "network_json": network_json_files(), "config": config_files(),
-            "torch_archive": torch_files(), "pickle": pickle_files()}.items():
+            "torch_archive": torch_files(), "pickle": pickle_files(), "population": population_files(),
+            "trajectory": trajectory_files()}.items():
         write(target, files)
         total = sum(path.stat().st_size for path in (FOLDER / target).iterdir())
         print(f"{target}: {len(files)} seeds, {total} bytes with what was found")

@@ -118,6 +118,34 @@ TEST(Hdf5Test, RefusesAMissingATruncatedAndAForeignFile) {
   EXPECT_THAT(MessageOf<InputError>([&] { Hdf5Group::OpenFile(folder / "cut.h5"); }), HasSubstr("truncated"));
 }
 
+// A dataset "x" of three numbers with these properties.
+void WriteDataset(const std::filesystem::path& path, const Hdf5Handle& creation) {
+  const Hdf5Handle file(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT));
+  const hsize_t size = 3;
+  const Hdf5Handle space(H5Screate_simple(1, &size, nullptr));
+  const Hdf5Handle dataset(
+      H5Dcreate2(file.get(), "x", H5T_STD_I64LE, space.get(), H5P_DEFAULT, creation.get(), H5P_DEFAULT));
+  ASSERT_GE(dataset.get(), 0);
+}
+
+// A few compressed bytes may stand for gigabytes, and a dataset may name any file of the machine as its own.
+TEST(Hdf5Test, CompressedDatasetsAndThoseOfOtherFilesAreRefused) {
+  const TempFolder folder;
+  const hsize_t size = 3;
+  const Hdf5Handle plain(H5Pcreate(H5P_DATASET_CREATE)), compressed(H5Pcreate(H5P_DATASET_CREATE)),
+      elsewhere(H5Pcreate(H5P_DATASET_CREATE));
+  ASSERT_GE(H5Pset_chunk(compressed.get(), 1, &size), 0);
+  ASSERT_GE(H5Pset_deflate(compressed.get(), 6), 0);
+  ASSERT_GE(H5Pset_external(elsewhere.get(), "/etc/hostname", 0, 24), 0);
+  WriteDataset(folder / "x.h5", plain);
+  EXPECT_EQ(Hdf5Group::OpenFile(folder / "x.h5").Read<std::int64_t>("x").values.size(), 3u);
+  for (const Hdf5Handle* creation : {&compressed, &elsewhere}) {
+    WriteDataset(folder / "x.h5", *creation);
+    EXPECT_THAT(MessageOf<InputError>([&] { Hdf5Group::OpenFile(folder / "x.h5").Read<std::int64_t>("x"); }),
+                AllOf(HasSubstr("x.h5"), HasSubstr("expected plain values")));
+  }
+}
+
 TEST(Hdf5Test, AFullDiskKeepsThePublishedFile) {
   const TempFolder folder;
   PublishHdf5(folder / "x.h5", FillExample);
