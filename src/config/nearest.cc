@@ -1,7 +1,6 @@
 #include "lcsc/config/nearest.h"
 
 #include <algorithm>
-#include <limits>
 #include <numeric>
 
 #include "lcsc/base/error.h"
@@ -27,16 +26,19 @@ std::size_t EditDistance(const std::string& from, const std::string& to) {
 }  // namespace
 
 std::string NearestName(const std::string& name, const std::vector<std::string>& known) {
+  const std::size_t most = std::max<std::size_t>(1, name.size() / 3);
   std::string nearest;
-  std::size_t smallest = std::numeric_limits<std::size_t>::max();
+  std::size_t smallest = most + 1;
   for (const std::string& candidate : known) {
+    const auto [shorter, longer] = std::minmax({name.size(), candidate.size()});
+    if (longer - shorter > most) continue;  // so many edits at least: a name may be as long as its file
     const std::size_t distance = EditDistance(name, candidate);
     if (distance < smallest) {
       smallest = distance;
       nearest = candidate;
     }
   }
-  return smallest <= std::max<std::size_t>(1, name.size() / 3) ? nearest : "";
+  return nearest;
 }
 
 std::string Suggestion(const std::string& name, const std::vector<std::string>& known) {

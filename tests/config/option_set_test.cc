@@ -131,6 +131,12 @@ TEST_F(OptionSetTest, RequireSaysHowToGiveTheValue) {
   }
 }
 
+// A key of an INI file may be as long as the file: hours, if it were compared letter by letter.
+TEST(NearestNameTest, AVeryLongNameIsFarAtOnce) {
+  const std::vector<std::string> known(1000, "search.a_name_of_the_usual_length");
+  EXPECT_EQ(NearestName(std::string(std::size_t{1} << 24, 's'), known), "");
+}
+
 TEST(NearestNameTest, FarNamesAreNotSuggested) {
   EXPECT_EQ(NearestName("zzzzzz", {"epochs", "children"}), "");
   EXPECT_EQ(NearestName("epcohs", {"epochs", "children"}), "epochs");
