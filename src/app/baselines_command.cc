@@ -12,6 +12,8 @@
 #include "lcsc/io/png.h"
 #include "lcsc/merge/merged_weights.h"
 #include "lcsc/model/registry.h"
+#include "lcsc/search/averages.h"
+#include "lcsc/search/baselines.h"
 #include "lcsc/service/candidate_evaluator.h"
 #include "lcsc/service/evaluation_service.h"
 #include "lcsc/state/run_directory.h"
@@ -21,21 +23,35 @@ namespace {
 
 // One way to choose weights from a trajectory, with its scores on two noises.
 struct Row {
-  std::string title;
-  std::string which;
-  Candidate candidate;
-  Outcome search, held_out;
+  Baseline baseline;
+  Outcome held_out = {};
+
+  const BaselineChoice& chosen() const { return baseline.chosen; }
 };
 
 class BaselinesCommand : public Command {
  public:
   std::string name() const override { return "baselines"; }
   std::string summary() const override {
-    return "compares a run's result with the last checkpoint, the best single one and the best EMA, on held-out noise";
+    return "compares a search's result with last and best checkpoint, EMAs, averages and greedy soup, on held-out "
+           "noise";
   }
 
   void AddOptions(OptionSet& set) override {
-    set.AddPositional({"", "run", "path", "the run directory of a search"}, &run_);
+    set.AddPositional({"", "run", "path", "the run directory of a search; none: the baselines alone, with --config"},
+                      &run_);
+    set.Add(
+        {"", "baselines", "",
+         "which, of last (checkpoint), best (single checkpoint), ema, posthoc (EMA of EDM2), uniform (average of the "
+         "last 2, 4, 8, ..., K), soup (greedy). On the search noise, best and soup cost up to 50 evaluations each, "
+         "posthoc one per --sigma-rels, uniform log2 K, ema none with a run; and each row one on the held-out noise"},
+        &names_);
+    set.Add({"", "every", "checkpoints",
+             "best and soup look at every n-th checkpoint, counted back from the last; 0: as many as 50 allow"},
+            &every_, {0, 1'000'000});
+    set.Add({"", "sigma_rels", "",
+             "of the post-hoc EMA: standard deviations of its profile, as shares of the training's length"},
+            &sigma_rels_, {1e-4, kLargestSigmaRel});
     set.Add({"", "held_out_samples", "samples", "samples of the held-out noise"}, &held_out_samples_, {2, 100'000'000});
     set.Add({"", "held_out_seed", "", "seed of the held-out noise; not the search's"}, &held_out_seed_,
             {0, std::numeric_limits<std::int64_t>::max()});
@@ -50,23 +66,15 @@ class BaselinesCommand : public Command {
     EvaluationOptions held_out = file_.evaluation;
     held_out.seed = held_out_seed_;
     held_out.num_samples = held_out_samples_;
-    Evaluate(world, file_.evaluation, "single checkpoints on the search noise", [&](EvaluationPool& pool, auto shown) {
-      const std::vector<Candidate> singles = SingleCheckpoints();
-      MakeRows(singles, EvaluateAll(pool, singles, shown));
-    });
+    Evaluate(world, file_.evaluation, "the baselines' choices on the search noise",
+             [&](EvaluationPool& pool, auto shown) { MakeRows(pool, shown); });
     Evaluate(world, held_out, "the table's rows on the held-out noise", [&](EvaluationPool& pool, auto shown) {
-      std::vector<Candidate> candidates;
-      for (std::size_t i = 0; i < rows_.size(); ++i) {
-        candidates.push_back(rows_[i].candidate);
-        candidates.back().id = static_cast<std::int64_t>(i);
-      }
-      const std::vector<Outcome> outcomes = EvaluateAll(pool, candidates, shown);
+      std::vector<Coefficients> coefficients;
+      for (const Row& row : rows_) coefficients.push_back(row.chosen().coefficients);
+      const std::vector<Outcome> outcomes = EvaluateCoefficientsOn(pool, coefficients, shown);
       for (std::size_t i = 0; i < rows_.size(); ++i) rows_[i].held_out = outcomes[i];
     });
-    if (world.world_rank != 0) return ExitCode::kDone;
-    std::fputs((json_ ? Json(held_out).dump() + "\n" : Text(held_out)).c_str(), stdout);
-    std::fflush(stdout);
-    if (!grids_.empty()) WriteGrids(held_out);
+    if (world.world_rank == 0) Report(held_out);
     return ExitCode::kDone;
   }
 
@@ -74,25 +82,53 @@ class BaselinesCommand : public Command {
   using Shown = std::function<void(std::size_t)>;
 
   void SetUp(const World& world, OptionSet& set) {
-    set.Require("run");
-    const RunDirectory directory = RunDirectory::OpenExisting(run_);
-    set.ReadConfig(directory.config_path());
+    if (run_.empty()) {
+      for (const char* key : {"config", "evaluation.trajectory"}) set.Require(key);
+      for (const std::string& key : RequiredOptions(Objective(file_.evaluation.objective).metrics())) set.Require(key);
+    } else {
+      set.ReadConfig(RunDirectory::OpenExisting(run_).config_path());
+    }
     if (held_out_seed_ == file_.evaluation.seed) {
       throw ConfigError("--held-out-seed: expected another seed than the search's {}, found the same", held_out_seed_);
     }
-    const PopulationSnapshot snapshot = *directory.ReadSnapshot();
-    if (BestOf(snapshot.population, /*only_ema=*/true) == nullptr) {
-      throw InputError("{}: no EMA candidate has a score yet; let the search go on", run_);
-    }
-    population_ = snapshot.population;
     trajectory_ = ReadTrajectory(file_.evaluation.trajectory);
-    CheckSameScores(snapshot.identity, EvaluationIdentity(set, file_.evaluation, trajectory_), run_);
+    if (trajectory_.num_checkpoints() < 2) {
+      throw InputError("{}: expected at least 2 checkpoints, found {}", file_.evaluation.trajectory,
+                       trajectory_.num_checkpoints());
+    }
+    if (!run_.empty()) ReadPopulation(set);
+    MakePlan();
     if (!grids_.empty()) CheckDrawable(*MakeDenoiser(nlohmann::json::parse(trajectory_.network_json)), "--grids");
     if (world.world_rank != 0) return;
     WarnOfReference(world, file_.evaluation);
     if (!grids_.empty()) CreateFolder(grids_);
     // Ranks that read parts of rows cannot check the rows' digests themselves.
     if (file_.run.group_size != 1) VerifyTrajectory(trajectory_.folder);
+  }
+
+  void ReadPopulation(const OptionSet& set) {
+    const PopulationSnapshot snapshot = *RunDirectory::OpenExisting(run_).ReadSnapshot();
+    if (BestOf(snapshot.population, /*only_ema=*/true) == nullptr) {
+      throw InputError("{}: no EMA candidate has a score yet; let the search go on", run_);
+    }
+    CheckSameScores(snapshot.identity, EvaluationIdentity(set, file_.evaluation, trajectory_), run_);
+    for (const EvaluatedCandidate& member : snapshot.population) {
+      if (member.candidate.ema_rate) plan_.known_emas.push_back(member);
+    }
+    lcsc_ = *BestOf(snapshot.population);
+  }
+
+  void MakePlan() {
+    constexpr std::size_t kMostSingles = 50;
+    const std::size_t k = trajectory_.steps.size();
+    plan_.names = ParseBaselines(names_, "--baselines");
+    plan_.steps = trajectory_.steps;
+    plan_.every = every_ > 0 ? static_cast<std::size_t>(every_) : (k + kMostSingles - 1) / kMostSingles;
+    plan_.ema_rates = file_.search.ema_rates.empty() ? DefaultEmaRates(plan_.steps) : file_.search.ema_rates;
+    plan_.sigma_rels = sigma_rels_;
+    if (sigma_rels_.empty() && std::ranges::count(plan_.names, "posthoc") > 0) {
+      throw ConfigError("--sigma-rels: expected at least one for the post-hoc EMA, found none");
+    }
   }
 
   void Evaluate(const World& world, const EvaluationOptions& options, const char* title,
@@ -108,31 +144,35 @@ class BaselinesCommand : public Command {
         });
   }
 
-  std::vector<Candidate> SingleCheckpoints() const {
-    std::vector<Candidate> singles;
-    const std::size_t num_checkpoints = trajectory_.steps.size();
-    for (std::size_t i = 0; i < num_checkpoints; ++i) {
-      singles.push_back({.id = static_cast<std::int64_t>(i), .coefficients = SingleCheckpoint({i, num_checkpoints})});
+  // The n-th call's progress goes on where the one before ended.
+  static std::vector<Outcome> EvaluateCoefficientsOn(EvaluationPool& pool, const std::vector<Coefficients>& asked,
+                                                     const Shown& shown) {
+    std::vector<Candidate> candidates;
+    for (const Coefficients& coefficients : asked) {
+      candidates.push_back({.id = static_cast<std::int64_t>(candidates.size()), .coefficients = coefficients});
     }
-    return singles;
+    return EvaluateAll(pool, candidates, shown);
   }
 
-  void MakeRows(const std::vector<Candidate>& singles, const std::vector<Outcome>& outcomes) {
-    std::vector<EvaluatedCandidate> evaluated;
-    for (std::size_t i = 0; i < singles.size(); ++i) evaluated.push_back({singles[i], outcomes[i]});
-    const auto step_text = [&](const EvaluatedCandidate& member) {
-      return fmt::format("step {}", trajectory_.steps[static_cast<std::size_t>(member.candidate.id)]);
+  void MakeRows(EvaluationPool& pool, const Shown& shown) {
+    plan_.num_parallel = static_cast<std::size_t>(pool.num_groups());
+    const auto evaluate = [&](const std::vector<Coefficients>& asked) {
+      const std::size_t before = num_evaluations_;
+      num_evaluations_ += asked.size();
+      return EvaluateCoefficientsOn(pool, asked, [&](std::size_t done) { shown(before + done); });
     };
-    const auto add = [&](const char* title, const EvaluatedCandidate& member, const std::string& which) {
-      rows_.push_back({title, which, member.candidate, member.outcome, {}});
-    };
-    add("last checkpoint", evaluated.back(), step_text(evaluated.back()));
-    const EvaluatedCandidate* best_single = BestOf(evaluated);
-    if (best_single != nullptr) add("best single checkpoint", *best_single, step_text(*best_single));
-    for (const auto& [title, only_ema] : {std::pair("best EMA", true), std::pair("LCSC", false)}) {
-      const EvaluatedCandidate& member = *BestOf(population_, only_ema);
-      add(title, member, CandidateText(member.candidate));
-    }
+    for (Baseline& baseline : ChooseBaselines(plan_, evaluate)) rows_.push_back({std::move(baseline)});
+    if (!lcsc_) return;
+    const BaselineChoice chosen{CandidateText(lcsc_->candidate), lcsc_->candidate.coefficients, lcsc_->outcome};
+    rows_.push_back({{"LCSC", chosen, {chosen}}});
+  }
+
+  void Report(const EvaluationOptions& held_out) const {
+    const nlohmann::json json = Json(held_out);
+    std::fputs((json_ ? json.dump() + "\n" : Text(held_out)).c_str(), stdout);
+    std::fflush(stdout);
+    if (!grids_.empty()) WriteGrids(held_out);
+    if (!run_.empty()) PublishText(std::filesystem::path(run_) / "baselines.json", json.dump(1) + "\n");
   }
 
   void WriteGrids(const EvaluationOptions& held_out) const {
@@ -142,14 +182,14 @@ class BaselinesCommand : public Command {
     const auto network = MakeDenoiser(nlohmann::json::parse(trajectory_.network_json));
     network->eval();
     for (const Row& row : rows_) {
-      LoadStateDict(*network, MergeCheckpoints(trajectory_, row.candidate.coefficients), row.title);
+      LoadStateDict(*network, MergeCheckpoints(trajectory_, row.chosen().coefficients), row.baseline.title);
       const at::Tensor images = source.Draw(*network, {0, std::min(kImages, held_out.num_samples)});
       if (images.defined()) WritePng(GridPath(row), ImageGrid(images, {}));
     }
   }
 
   std::filesystem::path GridPath(const Row& row) const {
-    std::string stem = row.title;
+    std::string stem = row.baseline.title;
     std::replace(stem.begin(), stem.end(), ' ', '-');
     return std::filesystem::path(grids_) / (stem + ".png");
   }
@@ -160,41 +200,68 @@ class BaselinesCommand : public Command {
 
   std::string Text(const EvaluationOptions& held_out) const {
     const std::string title = Objective(held_out.objective).Title();
-    Table table({"weights", "which", title + " search noise", title + " held-out noise"});
-    for (const Row& row : rows_) table.AddRow({row.title, row.which, ScoreText(row.search), ScoreText(row.held_out)});
-    return fmt::format("{}\nsearch noise: {}; held-out noise: {}\n{}{}", table.ToString(), NoiseText(file_.evaluation),
-                       NoiseText(held_out), MeasureText(held_out),
-                       grids_.empty() ? "" : fmt::format("grids of held-out samples: {}/*.png\n", grids_));
+    const auto column = [&](const char* noise, const EvaluationOptions& options) {
+      return fmt::format("{} {} noise, n = {}", title, noise, options.num_samples);
+    };
+    Table table({"weights", "which", column("search", file_.evaluation), column("held-out", held_out)});
+    for (const Row& row : rows_) {
+      table.AddRow({row.baseline.title, row.chosen().which, ScoreText(row.chosen().outcome), ScoreText(row.held_out)});
+    }
+    const bool same_n = file_.evaluation.num_samples == held_out.num_samples;
+    return fmt::format(
+        "{}\nsearch noise: {}; held-out noise: {}\n{}{}{}", table.ToString(), NoiseText(file_.evaluation),
+        NoiseText(held_out), same_n ? "" : "scores depend on the number of samples: compare within a column\n",
+        MeasureText(held_out), grids_.empty() ? "" : fmt::format("grids of held-out samples: {}/*.png\n", grids_));
+  }
+
+  static nlohmann::json NumberJson(const Outcome& outcome) {
+    return outcome.score ? nlohmann::json(*outcome.score) : nlohmann::json();
+  }
+
+  static nlohmann::json RowJson(const Row& row, const std::string& unit) {
+    nlohmann::json choices = nlohmann::json::array();
+    for (const BaselineChoice& choice : row.baseline.choices) {
+      choices.push_back({{"which", choice.which}, {"search_" + unit, NumberJson(choice.outcome)}});
+    }
+    return {{"weights", row.baseline.title},
+            {"which", row.chosen().which},
+            {"coefficients", row.chosen().coefficients},
+            {"search_" + unit, NumberJson(row.chosen().outcome)},
+            {"held_out_" + unit, NumberJson(row.held_out)},
+            {"search_metrics", row.chosen().outcome.metrics},
+            {"held_out_metrics", row.held_out.metrics},
+            {"chosen_from", choices}};
   }
 
   nlohmann::json Json(const EvaluationOptions& held_out) const {
     const auto noise = [](const EvaluationOptions& options) {
       return nlohmann::json{{"seed", options.seed}, {"num_samples", options.num_samples}};
     };
-    const auto score = [](const Outcome& outcome) {
-      return outcome.score ? nlohmann::json(*outcome.score) : nlohmann::json();
-    };
     nlohmann::json json = MeasureJson(held_out);
-    json.update({{"search_noise", noise(file_.evaluation)}, {"held_out_noise", noise(held_out)}, {"run", run_}});
+    json.update({{"search_noise", noise(file_.evaluation)},
+                 {"held_out_noise", noise(held_out)},
+                 {"run", run_},
+                 {"trajectory", file_.evaluation.trajectory},
+                 {"trajectory_digest", trajectory_.Digest()},
+                 {"every", plan_.every},
+                 {"search_evaluations", num_evaluations_}});
     const std::string unit = held_out.objective == "fid" ? "fid" : "score";
-    for (const Row& row : rows_) {
-      json["rows"].push_back({{"weights", row.title},
-                              {"which", row.which},
-                              {"search_" + unit, score(row.search)},
-                              {"held_out_" + unit, score(row.held_out)},
-                              {"search_metrics", row.search.metrics},
-                              {"held_out_metrics", row.held_out.metrics}});
-    }
+    for (const Row& row : rows_) json["rows"].push_back(RowJson(row, unit));
     return json;
   }
 
   std::string run_, grids_;
+  std::string names_ = "last,best,ema,posthoc,uniform,soup";
+  std::int64_t every_ = 0;
+  std::vector<double> sigma_rels_ = {0.01, 0.015, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.25};
   std::int64_t held_out_samples_ = 50000;
   std::int64_t held_out_seed_ = 1000;
   bool json_ = false;
   ConfigFile file_;
   Trajectory trajectory_;
-  std::vector<EvaluatedCandidate> population_;
+  BaselinePlan plan_;
+  std::optional<EvaluatedCandidate> lcsc_;  // what the search found
+  std::size_t num_evaluations_ = 0;         // on the search noise
   std::vector<Row> rows_;
 };
 

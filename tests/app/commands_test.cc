@@ -275,18 +275,46 @@ TEST_F(CommandsTest, BaselinesCompareTheRunOnBothNoises) {
                              "5",         "--grids",   Path("grids")};
   const Json json = ParseOne(RunCommand(MpiLcsc(3, command + Arguments{"--json"})));
   ExpectKeys(json, {"search_noise", "held_out_noise", "rows"});
-  ASSERT_EQ(json["rows"].size(), 4u);
+  ASSERT_EQ(json["rows"].size(), 7u);
   EXPECT_EQ(json["rows"][0]["weights"], "last checkpoint");
   EXPECT_EQ(json["rows"][0]["which"], "step 8");
   EXPECT_EQ(json["rows"][2]["search_fid"], (*search_)["best_ema_score"]);
-  EXPECT_EQ(json["rows"][3]["search_fid"], (*search_)["best_score"]);
+  EXPECT_EQ(json["rows"][6]["search_fid"], (*search_)["best_score"]);
   EXPECT_LE(json["rows"][1]["search_fid"], json["rows"][0]["search_fid"]);
+  EXPECT_LE(json["rows"][5]["search_fid"], json["rows"][1]["search_fid"]) << "a soup begins with the best checkpoint";
+  for (const Json& row : json["rows"]) {
+    for (const Json& choice : row["chosen_from"]) EXPECT_GE(choice["search_fid"], row["search_fid"]) << row["weights"];
+  }
+  EXPECT_EQ(Json::parse(ReadBytes(Path("run/baselines.json"))), json);
   Must({"merge", "--run", Path("run"), "--output", Path("lcsc.safetensors")});
   const Json held_out = JsonOf(Evaluate({"--weights", Path("lcsc.safetensors"), "--seed", "5"}, "90"));
   const double fid = held_out["fid"];
-  EXPECT_NEAR(json["rows"][3]["held_out_fid"].get<double>(), fid, 1e-6 * fid);
-  for (const char* row : {"last-checkpoint", "best-single-checkpoint", "best-EMA", "LCSC"}) {
+  EXPECT_NEAR(json["rows"][6]["held_out_fid"].get<double>(), fid, 1e-6 * fid);
+  for (const char* row : {"last-checkpoint", "best-single-checkpoint", "best-EMA", "post-hoc-EMA", "uniform-average",
+                          "greedy-soup", "LCSC"}) {
     EXPECT_TRUE(std::filesystem::exists(Path("grids") + "/" + row + ".png")) << row;
+  }
+}
+
+// Without a run the rates of EMAs are tried too.
+TEST_F(CommandsTest, BaselinesOfATrajectory) {
+  const auto command = [](const std::string& names) {
+    return Arguments{"baselines", "--config",     Path("search.ini"), "--baselines",        names, "--every",
+                     "2",         "--sigma-rels", "0.05,0.2",         "--held-out-samples", "90"};
+  };
+  const Json json = JsonOf(command("posthoc,ema,best") + Arguments{"--json"});
+  ASSERT_EQ(json["rows"].size(), 3u);
+  EXPECT_EQ(json["rows"][0]["chosen_from"].size(), 2u) << "steps 4 and 8";
+  EXPECT_EQ(json["rows"][1]["search_fid"], (*search_)["best_ema_score"]);
+  EXPECT_EQ(json["rows"][2]["chosen_from"].size(), 2u);
+  EXPECT_THAT(json["rows"][2]["which"], HasSubstr("sigma_rel 0."));
+  const std::string table = Must(command("last")).out;
+  EXPECT_THAT(table, AllOf(HasSubstr("FID search noise, n = 120"), HasSubstr("FID held-out noise, n = 90")));
+  EXPECT_THAT(table, HasSubstr("compare within a column"));
+  for (const Arguments& bad : {Arguments{"baselines"}, command("soop")}) {
+    const CommandResult refused = RunCommand(Lcsc(bad));
+    EXPECT_EQ(refused.exit_code, 2);
+    EXPECT_THAT(refused.err, HasSubstr(bad.size() == 1 ? "--config" : "'soup'"));
   }
 }
 

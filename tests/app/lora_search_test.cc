@@ -185,7 +185,7 @@ TEST_F(LoraSearchTest, BaselinesAndInspectKnowLora) {
   const CommandResult baselines = RunCommand(MpiLcsc(3, {"baselines", Path("alone"), "--held-out-samples", "40",
                                                          "--held-out-seed", "5", "--grids", Path("grids"), "--json"}));
   ASSERT_EQ(baselines.exit_code, 0) << baselines.err;
-  EXPECT_EQ(json::parse(baselines.out)["rows"].size(), 4u);
+  EXPECT_EQ(json::parse(baselines.out)["rows"].size(), 7u);
   EXPECT_TRUE(std::filesystem::exists(Path("grids") + "/LCSC.png"));
   const json trajectory = JsonOf({"inspect", Path("lora.traj"), "--verify"});
   EXPECT_EQ(trajectory["lora_base_model"], BasePath());
