@@ -153,14 +153,14 @@ void Descent::GoBack(Path& path) const {
 void Descent::TakeStep(Path& path) const {
   constexpr double kFirstDecay = 0.9, kSecondDecay = 0.999, kSmallest = 1e-8;
   ++path.adam_steps;
-  const std::vector<double>& gradient = path.gradient->gradient;
+  const std::vector<double>& gradient = path.gradient->gradient;  // 0 for a_1
   for (std::size_t i = 1; i < path.point.size(); ++i) {
-    const double slope = gradient[i] - (i > 1 ? gradient[i - 1] : 0.0);
+    const double slope = gradient[i] - gradient[i - 1];
     const double first = AdamMean(path.first_moments[i], slope, kFirstDecay, path.adam_steps);
     const double second = AdamMean(path.second_moments[i], slope * slope, kSecondDecay, path.adam_steps);
     const double move = path.step * first / (std::sqrt(second) + kSmallest);
     path.point[i] -= move;
-    if (i > 1) path.point[i - 1] += move;
+    path.point[i - 1] += move;
   }
   CompleteFirst(path.point);
 }

@@ -1,5 +1,6 @@
 // A search that is killed at random moments and run again each time ends as the one that nobody disturbed.
-// LCSC_CHAOS_KILLS is the number of kills (10), LCSC_CHAOS_SEED the seed of the moments (1).
+// LCSC_CHAOS_KILLS is the number of kills (10) for Alg. 1, and 40 % of it for each other strategy; LCSC_CHAOS_SEED the
+// seed of the moments (1).
 #include <cmath>
 #include <random>
 
@@ -21,9 +22,19 @@ int RankOf(pid_t process) {
   return at == std::string::npos ? -1 : std::atoi(environment.c_str() + at + key.size());
 }
 
-class ChaosTest : public ResumableSearch {
+struct Case {
+  const char* name;
+  Arguments options;
+  std::int64_t percent_of_kills = 40;
+};
+
+class ChaosTest : public ResumableSearch, public ::testing::WithParamInterface<Case> {
  protected:
   static constexpr int kRanks = 3;
+
+  static Arguments Search(const std::string& run, const Arguments& more = {}) {
+    return ResumableSearch::Search(run, GetParam().options + more);
+  }
 
   // Kills the master, a worker, or all, a while after the start; false when the search was done before.
   bool KillOnce(const std::string& run) {
@@ -52,18 +63,28 @@ class ChaosTest : public ResumableSearch {
   std::map<std::string, int> kills_;
 };
 
-TEST_F(ChaosTest, KillsAtRandomMomentsChangeNothing) {
-  const std::int64_t kills = FromEnvironment("LCSC_CHAOS_KILLS", 10);
-  const nlohmann::json undisturbed = project_->CandidatesOf(MpiLcsc(kRanks, Search("undisturbed")), "undisturbed");
+TEST_P(ChaosTest, KillsAtRandomMomentsChangeNothing) {
+  const std::string name = GetParam().name;
+  const std::int64_t kills = FromEnvironment("LCSC_CHAOS_KILLS", 10) * GetParam().percent_of_kills / 100;
+  const std::string calm = name + "-undisturbed";
+  const nlohmann::json undisturbed = project_->CandidatesOf(MpiLcsc(kRanks, Search(calm)), calm);
   int searches = 0;
   for (std::int64_t done = 0; done < kills;) {
-    const std::string run = "chaos-" + std::to_string(searches++);
+    const std::string run = name + "-chaos-" + std::to_string(searches++);
     while (done < kills && KillOnce(run)) ++done;
     EXPECT_EQ(project_->CandidatesOf(MpiLcsc(kRanks, Search(run)), run), undisturbed) << run;
   }
-  std::printf("%lld kills (%d of the master, %d of a worker, %d of all) in %d searches\n",
+  std::printf("%s: %lld kills (%d of the master, %d of a worker, %d of all) in %d searches\n", name.c_str(),
               static_cast<long long>(kills), kills_["master"], kills_["worker"], kills_["all"], searches);
 }
+
+INSTANTIATE_TEST_SUITE_P(
+    Strategies, ChaosTest,
+    testing::Values(Case{"Evolution", {}, 100},
+                    Case{"Hybrid", {"--set", "search.strategy=hybrid", "--set", "search.gradient_steps=8"}},
+                    Case{"CmaEs", {"--set", "search.strategy=cma-es"}},
+                    Case{"Racing", {"--set", "search.racing=on", "--set", "evaluation.batch_size=20"}}),
+    [](const auto& tested) { return std::string(tested.param.name); });
 
 }  // namespace
 }  // namespace lcsc

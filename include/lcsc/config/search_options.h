@@ -26,7 +26,7 @@ struct SearchOptions {
   std::string racing = "off";        // on: a child that cannot become a parent is not evaluated to its end
   double race_risk = 0.01;           // that a candidate which would have become one is stopped
   std::int64_t gradient_steps = 30;  // of each descent
-  double learning_rate = 0.03;       // Adam's, in units of a coefficient
+  double learning_rate = 0.05;       // Adam's, in units of a coefficient
   std::int64_t starts = 1;           // descents
   std::int64_t backward_every = 1;   // one of so many batches is gone back through, in turn
   std::int64_t noise_blocks = 1;     // blocks of the noise that the gradients take turns with

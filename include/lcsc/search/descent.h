@@ -11,12 +11,16 @@ namespace lcsc {
 
 class EmaCandidates;
 
-// Adam (Kingma and Ba 2015, Alg. 1) on a_2..a_K; a_1 is implied, so the sum stays 1. The EMA candidates come first, as
-// in Evolution. From each of the `starts` best a descent sets out: at its point x_t it asks for two evaluations, the
-// gradient on a block of noise that takes turns with the others of 1..noise_blocks, and for t > 0 the score on block 0,
-// on which no gradient is ever taken: it decides what the best point is. After `patience` points in a row that were no
-// better, or one without a gradient, the descent goes back to its best point with half of the step; the third time, or
-// when the best point itself has no gradient, it ends.
+// Adam (Kingma and Ba 2015, Alg. 1) on s_j = a_j + ... + a_K, j >= 2, the coefficients of what lies between
+// checkpoints:
+//   theta(a) = theta_1 + sum_{j>=2} s_j (theta_j - theta_{j-1}),   dF/ds_j = dF/da_j - dF/da_{j-1},
+// for the steps of a training run point in nearly independent directions, while theta_i - theta_1 have most of them in
+// common, so that equal steps in all a_i would go much farther along those. The sum stays 1. The EMA candidates come
+// first, as in Evolution. From each of the `starts` best a descent sets out: at its point x_t it asks for two
+// evaluations, the gradient on a block of noise that takes turns with the others of 1..noise_blocks, and for t > 0 the
+// score on block 0, on which no gradient is ever taken: it decides what the best point is. After `patience` points in a
+// row that were no better, or one without a gradient, the descent goes back to its best point with half of the step;
+// the third time, or when the best point itself has no gradient, it ends.
 //
 // What a descent does depends on its own outcomes alone, whatever the order in which they come.
 class Descent : public Strategy {
