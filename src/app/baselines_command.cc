@@ -7,6 +7,8 @@
 #include "app/identity.h"
 #include "app/report.h"
 #include "lcsc/base/atomic_file.h"
+#include "lcsc/base/digest.h"
+#include "lcsc/base/error.h"
 #include "lcsc/base/progress.h"
 #include "lcsc/base/table.h"
 #include "lcsc/io/png.h"
@@ -16,6 +18,7 @@
 #include "lcsc/search/baselines.h"
 #include "lcsc/service/candidate_evaluator.h"
 #include "lcsc/service/evaluation_service.h"
+#include "lcsc/service/reference_check.h"
 #include "lcsc/state/run_directory.h"
 
 namespace lcsc {
@@ -25,6 +28,7 @@ namespace {
 struct Row {
   Baseline baseline;
   Outcome held_out = {};
+  std::vector<Outcome> audits = {};  // on the held-out noise, under each extractor of --audit-extractor
 
   const BaselineChoice& chosen() const { return baseline.chosen; }
 };
@@ -55,6 +59,10 @@ class BaselinesCommand : public Command {
     set.Add({"", "held_out_samples", "samples", "samples of the held-out noise"}, &held_out_samples_, {2, 100'000'000});
     set.Add({"", "held_out_seed", "", "seed of the held-out noise; not the search's"}, &held_out_seed_,
             {0, std::numeric_limits<std::int64_t>::max()});
+    set.Add({"", "audit_extractor", "EXTRACTOR=REFERENCE",
+             "score each row on the held-out noise under this extractor too, with its own reference: one that nothing "
+             "was chosen by tells whether the choices only please the search's extractor"},
+            &audit_words_);
     set.Add({"", "grids", "path", "folder for a PNG grid per row; none: no grids"}, &grids_);
     AddJsonFlag(set, &json_);
     file_.AddOptions(set);
@@ -69,11 +77,14 @@ class BaselinesCommand : public Command {
     Evaluate(world, file_.evaluation, "the baselines' choices on the search noise",
              [&](EvaluationPool& pool, auto shown) { MakeRows(pool, shown); });
     Evaluate(world, held_out, "the table's rows on the held-out noise", [&](EvaluationPool& pool, auto shown) {
-      std::vector<Coefficients> coefficients;
-      for (const Row& row : rows_) coefficients.push_back(row.chosen().coefficients);
-      const std::vector<Outcome> outcomes = EvaluateCoefficientsOn(pool, coefficients, shown);
-      for (std::size_t i = 0; i < rows_.size(); ++i) rows_[i].held_out = outcomes[i];
+      ScoreRows(pool, shown, [](Row& row, const Outcome& outcome) { row.held_out = outcome; });
     });
+    for (const EvaluationOptions& audit : Audits(held_out)) {
+      Evaluate(world, audit, "the rows under an extractor that nothing was chosen by",
+               [&](EvaluationPool& pool, auto shown) {
+                 ScoreRows(pool, shown, [](Row& row, const Outcome& outcome) { row.audits.push_back(outcome); });
+               });
+    }
     if (world.world_rank == 0) Report(held_out);
     return ExitCode::kDone;
   }
@@ -98,6 +109,7 @@ class BaselinesCommand : public Command {
     }
     if (!run_.empty()) ReadPopulation(set);
     MakePlan();
+    CheckAudits(world);
     if (!grids_.empty()) CheckDrawable(*MakeDenoiser(nlohmann::json::parse(trajectory_.network_json)), "--grids");
     if (world.world_rank != 0) return;
     WarnOfReference(world, file_.evaluation);
@@ -129,6 +141,43 @@ class BaselinesCommand : public Command {
     if (sigma_rels_.empty() && std::ranges::count(plan_.names, "posthoc") > 0) {
       throw ConfigError("--sigma-rels: expected at least one for the post-hoc EMA, found none");
     }
+  }
+
+  // What is evaluated under each audit, from what the rows' own held-out scores are.
+  std::vector<EvaluationOptions> Audits(const EvaluationOptions& held_out) const {
+    std::vector<EvaluationOptions> audits;
+    for (const std::string& word : audit_words_) {
+      const std::size_t equals = word.find('=');
+      if (equals == std::string::npos || equals == 0 || equals + 1 == word.size()) {
+        throw ConfigError("--audit-extractor: expected EXTRACTOR=REFERENCE, two files, found {}", word);
+      }
+      audits.push_back(held_out);
+      audits.back().extractor = word.substr(0, equals);
+      audits.back().reference = word.substr(equals + 1);
+    }
+    return audits;
+  }
+
+  // Before anything is evaluated: whether each file is one, and whether it is not the search's own.
+  void CheckAudits(const World& world) const {
+    if (!audit_words_.empty() && !NeedsReference(Objective(file_.evaluation.objective).metrics())) {
+      throw ConfigError("--audit-extractor: expected none, for the objective {} looks through no extractor",
+                        file_.evaluation.objective);
+    }
+    for (const EvaluationOptions& audit : Audits(file_.evaluation)) {
+      if (DigestOfFile(audit.extractor) == DigestOfFile(file_.evaluation.extractor)) {
+        throw ConfigError("--audit-extractor: expected another extractor than the search's, found {} again",
+                          audit.extractor);
+      }
+      if (world.world_rank == 0) CheckReferenceOrigin(audit);
+    }
+  }
+
+  void ScoreRows(EvaluationPool& pool, const Shown& shown, const std::function<void(Row&, const Outcome&)>& keep) {
+    std::vector<Coefficients> coefficients;
+    for (const Row& row : rows_) coefficients.push_back(row.chosen().coefficients);
+    const std::vector<Outcome> outcomes = EvaluateCoefficientsOn(pool, coefficients, shown);
+    for (std::size_t i = 0; i < rows_.size(); ++i) keep(rows_[i], outcomes[i]);
   }
 
   void Evaluate(const World& world, const EvaluationOptions& options, const char* title,
@@ -203,14 +252,24 @@ class BaselinesCommand : public Command {
     const auto column = [&](const char* noise, const EvaluationOptions& options) {
       return fmt::format("{} {} noise, n = {}", title, noise, options.num_samples);
     };
-    Table table({"weights", "which", column("search", file_.evaluation), column("held-out", held_out)});
+    std::vector<std::string> headings = {"weights", "which", column("search", file_.evaluation),
+                                         column("held-out", held_out)};
+    std::string audits;
+    for (const EvaluationOptions& audit : Audits(held_out)) {
+      headings.push_back(fmt::format("audit {}", headings.size() - 3));
+      audits += fmt::format("{}: held-out noise, n = {}, {}\n", headings.back(), audit.num_samples, audit.extractor);
+    }
+    Table table(headings);
     for (const Row& row : rows_) {
-      table.AddRow({row.baseline.title, row.chosen().which, ScoreText(row.chosen().outcome), ScoreText(row.held_out)});
+      std::vector<std::string> cells = {row.baseline.title, row.chosen().which, ScoreText(row.chosen().outcome),
+                                        ScoreText(row.held_out)};
+      for (const Outcome& outcome : row.audits) cells.push_back(ScoreText(outcome));
+      table.AddRow(cells);
     }
     const bool same_n = file_.evaluation.num_samples == held_out.num_samples;
     return fmt::format(
-        "{}\nsearch noise: {}; held-out noise: {}\n{}{}{}", table.ToString(), NoiseText(file_.evaluation),
-        NoiseText(held_out), same_n ? "" : "scores depend on the number of samples: compare within a column\n",
+        "{}\nsearch noise: {}; held-out noise: {}\n{}{}{}{}", table.ToString(), NoiseText(file_.evaluation),
+        NoiseText(held_out), audits, same_n ? "" : "scores depend on the number of samples: compare within a column\n",
         MeasureText(held_out), grids_.empty() ? "" : fmt::format("grids of held-out samples: {}/*.png\n", grids_));
   }
 
@@ -223,6 +282,8 @@ class BaselinesCommand : public Command {
     for (const BaselineChoice& choice : row.baseline.choices) {
       choices.push_back({{"which", choice.which}, {"search_" + unit, NumberJson(choice.outcome)}});
     }
+    nlohmann::json audits = nlohmann::json::array();
+    for (const Outcome& outcome : row.audits) audits.push_back(NumberJson(outcome));
     return {{"weights", row.baseline.title},
             {"which", row.chosen().which},
             {"coefficients", row.chosen().coefficients},
@@ -230,6 +291,7 @@ class BaselinesCommand : public Command {
             {"held_out_" + unit, NumberJson(row.held_out)},
             {"search_metrics", row.chosen().outcome.metrics},
             {"held_out_metrics", row.held_out.metrics},
+            {"audit_" + unit, audits},
             {"chosen_from", choices}};
   }
 
@@ -246,12 +308,18 @@ class BaselinesCommand : public Command {
                  {"every", plan_.every},
                  {"search_evaluations", num_evaluations_}});
     const std::string unit = held_out.objective == "fid" ? "fid" : "score";
+    for (const EvaluationOptions& audit : Audits(held_out)) {
+      json["audits"].push_back({{"extractor", audit.extractor},
+                                {"extractor_digest", DigestOfFile(audit.extractor)},
+                                {"reference", audit.reference}});
+    }
     for (const Row& row : rows_) json["rows"].push_back(RowJson(row, unit));
     return json;
   }
 
   std::string run_, grids_;
   std::string names_ = "last,best,ema,posthoc,uniform,soup";
+  std::vector<std::string> audit_words_;
   std::int64_t every_ = 0;
   std::vector<double> sigma_rels_ = {0.01, 0.015, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.25};
   std::int64_t held_out_samples_ = 50000;

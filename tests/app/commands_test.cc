@@ -318,6 +318,56 @@ TEST_F(CommandsTest, BaselinesOfATrajectory) {
   }
 }
 
+// The audit's score is what the same weights score under that extractor alone.
+TEST_F(CommandsTest, BaselinesAreAuditedByAnotherExtractor) {
+  Must({"train",
+        "--images",
+        kDigits,
+        "--network",
+        Path("network.json"),
+        "--output",
+        Path("other"),
+        "--set",
+        "train.threads=1",
+        "--set",
+        "train.seed=2",
+        "--set",
+        "train.classifier_iterations=3",
+        "--set",
+        "train.diffusion_iterations=1",
+        "--set",
+        "train.tuning_iterations=2",
+        "--set",
+        "train.checkpoints=2",
+        "--set",
+        "train.checkpoint_interval=1"});
+  const std::string extractor = Path("other/extractor.safetensors"), reference = Path("other.npz");
+  Must({"reference", "--images", kDigits, "--extractor", extractor, "--output", reference});
+  const auto command = [](const std::string& audit) {
+    return Arguments{"baselines",   Path("run"), "--held-out-samples", "90", "--held-out-seed", "5",
+                     "--baselines", "last",      "--audit-extractor",  audit};
+  };
+  const Json json = JsonOf(command(extractor + "=" + reference) + Arguments{"--json"});
+  ASSERT_EQ(json["rows"].size(), 2u);
+  ASSERT_EQ(json["rows"][1]["audit_fid"].size(), 1u);
+  Must({"merge", "--run", Path("run"), "--output", Path("audited.safetensors")});
+  const double fid =
+      JsonOf({"evaluate", "--weights", Path("audited.safetensors"), "--seed", "5", "--extractor", extractor,
+              "--reference", reference, "--num-samples", "90", "--batch-size", "30", "--json"})["fid"];
+  EXPECT_NEAR(json["rows"][1]["audit_fid"][0].get<double>(), fid, 1e-6 * fid);
+  EXPECT_NE(json["rows"][1]["audit_fid"][0], json["rows"][1]["held_out_fid"]);
+  EXPECT_THAT(Must(command(extractor + "=" + reference)).out, HasSubstr("audit 1: held-out noise, n = 90"));
+  const std::string own = Path("train/extractor.safetensors") + "=" + Path("reference.npz");
+  for (const auto& [audit, words] :
+       std::map<std::string, std::string>{{extractor, "expected EXTRACTOR=REFERENCE"},
+                                          {own, "expected another extractor than the search's"},
+                                          {extractor + "=" + Path("reference.npz"), "reference"}}) {
+    const CommandResult refused = RunCommand(Lcsc(command(audit)));
+    EXPECT_EQ(refused.exit_code, 2) << refused.err;
+    EXPECT_THAT(refused.err, HasSubstr(words));
+  }
+}
+
 TEST_F(CommandsTest, TheProgramExplainsItself) {
   EXPECT_THAT(Must({"--version"}).out, HasSubstr("lcsc 0."));
   const std::string help = Must({"--help"}).out;
