@@ -117,6 +117,23 @@ void PrintResult(const nlohmann::json& result, bool as_json) {
 
 namespace {
 
+// What the best candidate scores on the noise that a gradient was taken on at the same point: how much of the score is
+// that noise's own.
+std::string GapText(const SearchSummary& summary) {
+  const EvaluatedCandidate* best = BestOf(summary.population);
+  for (const EvaluatedCandidate& member : summary.population) {
+    const Candidate& candidate = member.candidate;
+    if (best == nullptr || !candidate.wants_gradient || !member.outcome.score) continue;
+    if (candidate.coefficients != best->candidate.coefficients) continue;
+    const double score = *member.outcome.score, gap = *best->outcome.score - score;
+    return fmt::format(
+        "the same weights on noise that gradients were taken on (block {}): {:.4f}; gap to the noise they were chosen "
+        "by: {:+.4f}\n",
+        candidate.noise_block, score, gap);
+  }
+  return "";
+}
+
 std::string RaceText(const SearchSummary& summary, const EvaluationOptions& options) {
   std::int64_t stopped = 0, drawn = 0;
   for (const EvaluatedCandidate& member : summary.population) {
@@ -137,14 +154,14 @@ std::string SearchTable(const SearchSummary& summary, const EvaluationOptions& o
     if (member == nullptr) return;
     table.AddRow({title, CandidateText(member->candidate), fmt::format("{:.4f}", *member->outcome.score)});
   };
-  const std::string race = RaceText(summary, options);
+  const std::string notes = GapText(summary) + RaceText(summary, options);
   add("best EMA", BestOf(summary.population, /*only_ema=*/true));
   add("LCSC", BestOf(summary.population));
   return fmt::format(
       "{}\nsearch noise: {}\n{}\n{}\n{}{} evaluations in {}; groups sampled {:.0f}% of the time, all stages together "
       "took "
       "{:.0f}% of it; run {}{}\n",
-      table.ToString(), NoiseText(options), MeasureText(options), StageTable(summary), race, summary.evaluations,
+      table.ToString(), NoiseText(options), MeasureText(options), StageTable(summary), notes, summary.evaluations,
       FormatDuration(summary.seconds), 100 * summary.utilisation, 100 * summary.stage_share, run,
       summary.interrupted ? "; interrupted, the same command resumes it" : "");
 }

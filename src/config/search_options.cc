@@ -49,6 +49,11 @@ void AddSearchOptions(OptionSet& set, SearchOptions& options) {
           &options.mutation_std, {0, 1000});
   set.Add(text("mutation_decay", "generations", "the standard deviation halves in so many generations; 0 is never"),
           &options.mutation_decay, {0, 1e9});
+  set.AddChoice(
+      text("restriction", "",
+           "none; convex: negative coefficients become 0 and all are divided by their sum; clip: a_2..a_K above "
+           "1 become 1 (both from App. F of the paper, where both found worse weights); of evolution"),
+      &options.restriction, {"none", "convex", "clip"});
   set.AddChoice(text("racing", "",
                      "on: the score is also computed of the first eighth, quarter and half of a child's samples, and a "
                      "child that cannot become a parent any more is not evaluated to its end; off: all are, as in the "

@@ -1,5 +1,6 @@
 #include "lcsc/search/coefficients.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 
@@ -10,6 +11,25 @@ namespace lcsc {
 void CompleteFirst(Coefficients& coefficients) {
   LCSC_CHECK(!coefficients.empty());
   coefficients[0] = 1 - std::accumulate(coefficients.begin() + 1, coefficients.end(), 0.0);
+}
+
+Restriction RestrictionOf(const std::string& name) {
+  if (name == "convex") return Restriction::kConvex;
+  if (name == "clip") return Restriction::kClip;
+  LCSC_CHECK(name == "none");
+  return Restriction::kNone;
+}
+
+void Restrict(Coefficients& coefficients, Restriction restriction) {
+  if (restriction == Restriction::kClip) {
+    for (std::size_t i = 1; i < coefficients.size(); ++i) coefficients[i] = std::min(coefficients[i], 1.0);
+    CompleteFirst(coefficients);
+  }
+  if (restriction != Restriction::kConvex) return;
+  for (double& a : coefficients) a = std::max(a, 0.0);
+  const double sum = std::accumulate(coefficients.begin(), coefficients.end(), 0.0);
+  if (sum <= 0) coefficients.back() = 1;
+  for (double& a : coefficients) a /= sum > 0 ? sum : 1;
 }
 
 Coefficients EmaCoefficients(double rate, std::span<const std::int64_t> steps) {

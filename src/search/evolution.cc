@@ -85,6 +85,7 @@ Candidate Evolution::Child(std::int64_t id) const {
     child.coefficients[i] += noise_std * random.NextNormal();
   }
   CompleteFirst(child.coefficients);
+  Restrict(child.coefficients, RestrictionOf(options_.restriction));
   if (options_.racing == "on") SetBars(child);
   return child;
 }

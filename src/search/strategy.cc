@@ -15,6 +15,10 @@ std::unique_ptr<Strategy> MakeStrategy(const SearchOptions& options, std::vector
     throw ConfigError("search.racing: expected off with search.strategy = {}, whose candidates all matter, found on",
                       name);
   }
+  if (options.restriction != "none" && name != "evolution") {
+    throw ConfigError("search.restriction: expected none with search.strategy = {}, found {}", name,
+                      options.restriction);
+  }
   if (name == "gradient") return std::make_unique<Descent>(options, std::move(steps));
   if (name == "hybrid") return std::make_unique<Hybrid>(options, std::move(steps));
   if (name == "cma-es") return std::make_unique<CmaEs>(options, std::move(steps));

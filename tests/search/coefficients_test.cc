@@ -57,5 +57,19 @@ TEST(CoefficientsTest, DefaultRatesSpanTheWindow) {
   EXPECT_TRUE(std::is_sorted(rates.begin(), rates.end()));
 }
 
+TEST(CoefficientsTest, AreRestrictedAsInThePaper) {
+  const Coefficients wild = {-0.5, 1.5, -1, 1};
+  Coefficients convex = wild, clipped = wild, free = wild;
+  Restrict(convex, RestrictionOf("convex"));
+  EXPECT_EQ(convex, (Coefficients{0, 0.6, 0, 0.4}));
+  Restrict(clipped, RestrictionOf("clip"));
+  EXPECT_EQ(clipped, (Coefficients{0, 1, -1, 1}));
+  Restrict(free, RestrictionOf("none"));
+  EXPECT_EQ(free, wild);
+  Coefficients nothing = {-1, -1};
+  Restrict(nothing, Restriction::kConvex);
+  EXPECT_EQ(nothing, (Coefficients{0, 1}));
+}
+
 }  // namespace
 }  // namespace lcsc

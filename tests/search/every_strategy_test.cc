@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <random>
 
@@ -168,6 +170,29 @@ INSTANTIATE_TEST_SUITE_P(Strategies, EveryStrategyTest,
                                          Case{"RacingEvolution", "evolution", "on"},
                                          Case{"RacingHybrid", "hybrid", "on"}),
                          [](const auto& tested) { return std::string(tested.param.name); });
+
+// And none of them is lost on the way through a saved state.
+TEST(RestrictionTest, ChildrenStayWhereTheyMay) {
+  for (const std::string name : {"convex", "clip"}) {
+    SearchOptions options = OptionsOf({"Evolution", "evolution"});
+    options.restriction = name;
+    options.mutation_std = 3;
+    const auto strategy = MakeStrategy(options, Steps());
+    Play(*strategy, 1);
+    for (const EvaluatedCandidate& member : strategy->Population()) {
+      const Coefficients& a = member.candidate.coefficients;
+      EXPECT_NEAR(std::accumulate(a.begin(), a.end(), 0.0), 1, 1e-12);
+      for (std::size_t i = 1; i < a.size(); ++i) EXPECT_LE(a[i], 1);
+      const double least = name == "convex" ? 0 : -INFINITY;
+      EXPECT_GE(*std::ranges::min_element(a), least);
+    }
+    const auto again = MakeStrategy(options, Steps());
+    again->Restore(strategy->State());
+    EXPECT_EQ(PopulationDigest(again->Population()), PopulationDigest(strategy->Population()));
+    options.strategy = "cma-es";
+    EXPECT_THROW(MakeStrategy(options, Steps()), ConfigError);
+  }
+}
 
 TEST(HybridTest, EvolutionBeginsWhereTheDescentWas) {
   Hybrid hybrid(OptionsOf({"Hybrid", "hybrid"}), Steps());

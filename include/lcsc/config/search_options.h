@@ -23,6 +23,7 @@ struct SearchOptions {
   // generational: the children of one generation are drawn when all of the one before have been evaluated (Alg. 1);
   // steady-state: each is drawn from what is known at the moment
   std::string schedule = "generational";
+  std::string restriction = "none";  // of a child's coefficients: none, convex, clip (search/coefficients.h)
   std::string racing = "off";        // on: a child that cannot become a parent is not evaluated to its end
   double race_risk = 0.01;           // that a candidate which would have become one is stopped
   std::int64_t gradient_steps = 30;  // of each descent

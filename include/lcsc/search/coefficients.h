@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
 namespace lcsc {
@@ -14,6 +15,15 @@ using Coefficients = std::vector<double>;  // [K], sum 1; a_1 first
 
 // Sets a_1 = 1 - (a_2 + ... + a_K). REQUIRES: K >= 1.
 void CompleteFirst(Coefficients& coefficients);
+
+// What a child of Alg. 1 may be (App. F of the paper): anything; convex: in the convex hull of the checkpoints; clip:
+// without a coefficient above 1.
+enum class Restriction { kNone, kConvex, kClip };
+// "none", "convex", "clip". REQUIRES: one of them.
+Restriction RestrictionOf(const std::string& name);
+// The nearest allowed in the paper's way. convex: those below 0 become 0, then all are divided by their sum (the last
+// checkpoint where nothing is left). clip: a_2..a_K above 1 become 1, and a_1 is what is left, as ever.
+void Restrict(Coefficients& coefficients, Restriction restriction);
 
 // EMA of rate g per training iteration over checkpoints saved at `steps` (ascending):
 //   a_i = (1 - g^(n_i - n_{i-1})) g^(n_K - n_i) for i >= 2, a_1 = g^(n_K - n_1).
