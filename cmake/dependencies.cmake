@@ -20,6 +20,7 @@ find_package(PNG REQUIRED)
 find_package(ZLIB REQUIRED)
 find_package(pagmo REQUIRED)
 find_package(PkgConfig REQUIRED)
+pkg_check_modules(AGG REQUIRED IMPORTED_TARGET libagg)
 pkg_check_modules(LIBZIP REQUIRED IMPORTED_TARGET libzip)
 pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
 

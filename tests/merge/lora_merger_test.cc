@@ -6,6 +6,7 @@
 #include "lcsc/base/error.h"
 #include "lcsc/merge/lora_weights.h"
 #include "lcsc/merge/merged_weights.h"
+#include "lcsc/merge/weight_geometry.h"
 #include "lcsc/merge/weight_merger.h"
 #include "store/lora_checkpoints.h"
 
@@ -289,6 +290,18 @@ TEST_F(LoraMergerTest, ProjectsAsItMerges) {
   EXPECT_EQ(found[0], 0);
   const double first = product_at(0);
   for (std::size_t i = 1; i < num_checkpoints; ++i) EXPECT_NEAR(found[i], product_at(i) - first, 1e-3) << i;
+}
+
+// The distance between two merged networks is that between their updates.
+TEST_F(LoraMergerTest, DistancesAreThoseOfTheNetworks) {
+  const Trajectory trajectory = PackAs(StorageType::kFloat32);
+  const std::vector<double> first = {1, 0, 0, 0};
+  double expected = 0;
+  for (const LoraFolder::Layer& layer : LoraFolder::Layers()) {
+    expected += (UpdateOf(layer, kCoefficients) - UpdateOf(layer, first)).square().sum().item<double>();
+  }
+  const double found = DifferenceProducts(trajectory, first, {kCoefficients})[0][0].item<double>();
+  EXPECT_NEAR(found, expected, 1e-4 * expected);
 }
 
 }  // namespace
