@@ -1,5 +1,7 @@
 #include "app/identity.h"
 
+#include <set>
+
 #include "lcsc/base/digest.h"
 #include "lcsc/base/error.h"
 #include "lcsc/config/search_options.h"
@@ -11,23 +13,44 @@ namespace {
 constexpr const char* kDigestOf = "digest of ";
 constexpr const char* kTrajectoryDigestKey = "digest of evaluation.trajectory";
 
+// The options of [search] that a strategy's candidates depend on.
+std::set<std::string> OptionsOf(const std::string& strategy) {
+  const std::set<std::string> of_descents = {"learning_rate", "starts", "backward_every", "noise_blocks", "patience"};
+  std::set<std::string> names = {"strategy", "schedule", "ema_rates"};
+  if (strategy == "gradient" || strategy == "hybrid") names.insert(of_descents.begin(), of_descents.end());
+  if (strategy != "gradient") names.insert({"seed", "children", "mutation_std"});
+  if (strategy == "evolution" || strategy == "hybrid") {
+    names.insert({"max_parents", "crossover_rate", "mutation_decay", "restriction", "racing", "race_risk"});
+  }
+  return names;
+}
+
+// Runs do not name options that came after them, which had no other value than what is the default now; nor those of
+// other strategies.
+void DropUnnamed(RunIdentity& identity) {
+  const std::string prefix = "search.";
+  const SearchOptions defaults;
+  const std::map<std::string, std::string> younger = {{"strategy", defaults.strategy},
+                                                      {"schedule", defaults.schedule},
+                                                      {"restriction", defaults.restriction},
+                                                      {"racing", defaults.racing},
+                                                      {"backward_every", std::to_string(defaults.backward_every)}};
+  const std::set<std::string> named = OptionsOf(identity.at(prefix + "strategy"));
+  if (identity.at(prefix + "racing") == defaults.racing) identity.erase(prefix + "race_risk");
+  std::erase_if(identity, [&](const auto& entry) {
+    if (!entry.first.starts_with(prefix)) return false;
+    const std::string name = entry.first.substr(prefix.size());
+    const auto default_value = younger.find(name);
+    return !named.contains(name) || (default_value != younger.end() && default_value->second == entry.second);
+  });
+}
+
 RunIdentity IdentityOptions(const OptionSet& set, const std::string& prefix) {
   RunIdentity identity;
   for (const auto& [key, value, is_identity] : set.ResolvedValues()) {
     if (is_identity && key.starts_with(prefix)) identity[key] = value;
   }
-  // Runs of before there were schedules do not name theirs.
-  if (const auto schedule = identity.find("search.schedule"); schedule != identity.end()) {
-    if (schedule->second == SearchOptions{}.schedule) identity.erase(schedule);
-  }
-  // Nor those of before there were strategies. And no strategy depends on another's options.
-  if (const auto strategy = identity.find("search.strategy"); strategy != identity.end()) {
-    const bool is_default = strategy->second == SearchOptions{}.strategy;
-    const std::vector<const char*> unused =
-        is_default ? std::vector{"strategy", "learning_rate", "starts", "noise_blocks", "patience"}
-                   : std::vector{"seed", "children", "max_parents", "crossover_rate", "mutation_std", "mutation_decay"};
-    for (const char* name : unused) identity.erase(std::string("search.") + name);
-  }
+  if (identity.contains("search.strategy")) DropUnnamed(identity);
   return identity;
 }
 

@@ -117,21 +117,28 @@ void PrintResult(const nlohmann::json& result, bool as_json) {
 
 namespace {
 
-// What the best candidate scores on the noise that a gradient was taken on at the same point: how much of the score is
-// that noise's own.
+// How much of a score is the noise's own: what the same weights score where gradients were taken and where points of
+// descents are chosen, at the best point that has both.
 std::string GapText(const SearchSummary& summary) {
-  const EvaluatedCandidate* best = BestOf(summary.population);
+  std::map<Coefficients, const EvaluatedCandidate*> chosen_by;
   for (const EvaluatedCandidate& member : summary.population) {
-    const Candidate& candidate = member.candidate;
-    if (best == nullptr || !candidate.wants_gradient || !member.outcome.score) continue;
-    if (candidate.coefficients != best->candidate.coefficients) continue;
-    const double score = *member.outcome.score, gap = *best->outcome.score - score;
-    return fmt::format(
-        "the same weights on noise that gradients were taken on (block {}): {:.4f}; gap to the noise they were chosen "
-        "by: {:+.4f}\n",
-        candidate.noise_block, score, gap);
+    if (!member.candidate.wants_gradient && member.outcome.score) chosen_by[member.candidate.coefficients] = &member;
   }
-  return "";
+  const EvaluatedCandidate *best = nullptr, *twin = nullptr;
+  for (const EvaluatedCandidate& member : summary.population) {
+    if (!member.candidate.wants_gradient || !member.outcome.score) continue;
+    const auto other = chosen_by.find(member.candidate.coefficients);
+    if (other == chosen_by.end() || (best != nullptr && *best->outcome.score <= *other->second->outcome.score))
+      continue;
+    best = other->second;
+    twin = &member;
+  }
+  if (best == nullptr) return "";
+  const double score = *best->outcome.score, searched = *twin->outcome.score;
+  return fmt::format(
+      "gap: the weights of candidate {} score {:.4f} on the noise that points are chosen by, and {:.4f} on noise that "
+      "gradients were taken on (block {}): {:+.4f}\n",
+      best->candidate.id, score, searched, twin->candidate.noise_block, score - searched);
 }
 
 std::string RaceText(const SearchSummary& summary, const EvaluationOptions& options) {

@@ -99,8 +99,8 @@ TEST_F(GradientSearchTest, TheTraceAndTheTableShowItsStages) {
   const std::string trace = project_->Path("trace.json");
   const CommandResult result = RunCommand(MpiLcsc(3, Search("traced", {"--trace", trace})));
   EXPECT_EQ(result.exit_code, 0) << result.err;
-  EXPECT_THAT(result.out, AllOf(HasSubstr("backward "), HasSubstr("project "),
-                                HasSubstr("the same weights on noise that gradients were taken on (block ")));
+  EXPECT_THAT(result.out,
+              AllOf(HasSubstr("backward "), HasSubstr("project "), HasSubstr("gradients were taken on (block ")));
   EXPECT_THAT(ReadBytes(trace), AllOf(HasSubstr("\"backward\""), HasSubstr("\"project\"")));
 }
 
