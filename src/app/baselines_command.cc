@@ -16,6 +16,7 @@
 #include "lcsc/model/registry.h"
 #include "lcsc/search/averages.h"
 #include "lcsc/search/baselines.h"
+#include "lcsc/search/improvements.h"
 #include "lcsc/service/candidate_evaluator.h"
 #include "lcsc/service/evaluation_service.h"
 #include "lcsc/service/reference_check.h"
@@ -63,6 +64,10 @@ class BaselinesCommand : public Command {
              "score each row on the held-out noise under this extractor too, with its own reference: one that nothing "
              "was chosen by tells whether the choices only please the search's extractor"},
             &audit_words_);
+    set.Add({"", "curve", "candidates",
+             "measure so many of those that were the search's best for a while on the held-out noise too: for the "
+             "convergence in `lcsc report`"},
+            &curve_points_, {0, 100'000});
     set.Add({"", "grids", "path", "folder for a PNG grid per row; none: no grids"}, &grids_);
     AddJsonFlag(set, &json_);
     file_.AddOptions(set);
@@ -77,12 +82,14 @@ class BaselinesCommand : public Command {
     Evaluate(world, file_.evaluation, "the baselines' choices on the search noise",
              [&](EvaluationPool& pool, auto shown) { MakeRows(pool, shown); });
     Evaluate(world, held_out, "the table's rows on the held-out noise", [&](EvaluationPool& pool, auto shown) {
-      ScoreRows(pool, shown, [](Row& row, const Outcome& outcome) { row.held_out = outcome; });
+      MakeCurve();
+      ScoreRows(pool, shown, AllRows(), [](Row& row, const Outcome& outcome) { row.held_out = outcome; });
     });
     for (const EvaluationOptions& audit : Audits(held_out)) {
       Evaluate(world, audit, "the rows under an extractor that nothing was chosen by",
                [&](EvaluationPool& pool, auto shown) {
-                 ScoreRows(pool, shown, [](Row& row, const Outcome& outcome) { row.audits.push_back(outcome); });
+                 ScoreRows(pool, shown, PointersTo(rows_),
+                           [](Row& row, const Outcome& outcome) { row.audits.push_back(outcome); });
                });
     }
     if (world.world_rank == 0) Report(held_out);
@@ -98,6 +105,9 @@ class BaselinesCommand : public Command {
       for (const std::string& key : RequiredOptions(Objective(file_.evaluation.objective).metrics())) set.Require(key);
     } else {
       set.ReadConfig(RunDirectory::OpenExisting(run_).config_path());
+    }
+    if (run_.empty() && curve_points_ > 0) {
+      throw ConfigError("--curve: expected a run directory beside it, found none; leave it out, or give one");
     }
     if (held_out_seed_ == file_.evaluation.seed) {
       throw ConfigError("--held-out-seed: expected another seed than the search's {}, found the same", held_out_seed_);
@@ -127,6 +137,7 @@ class BaselinesCommand : public Command {
     for (const EvaluatedCandidate& member : snapshot.population) {
       if (member.candidate.ema_rate) plan_.known_emas.push_back(member);
     }
+    for (const auto& [evaluations, member] : ImprovementsOf(snapshot.population)) improvements_.push_back(*member);
     lcsc_ = *BestOf(snapshot.population);
   }
 
@@ -173,11 +184,24 @@ class BaselinesCommand : public Command {
     }
   }
 
-  void ScoreRows(EvaluationPool& pool, const Shown& shown, const std::function<void(Row&, const Outcome&)>& keep) {
+  static std::vector<Row*> PointersTo(std::vector<Row>& rows) {
+    std::vector<Row*> pointers;
+    for (Row& row : rows) pointers.push_back(&row);
+    return pointers;
+  }
+
+  std::vector<Row*> AllRows() {
+    std::vector<Row*> all = PointersTo(rows_);
+    std::ranges::copy(PointersTo(curve_), std::back_inserter(all));
+    return all;
+  }
+
+  void ScoreRows(EvaluationPool& pool, const Shown& shown, const std::vector<Row*>& rows,
+                 const std::function<void(Row&, const Outcome&)>& keep) {
     std::vector<Coefficients> coefficients;
-    for (const Row& row : rows_) coefficients.push_back(row.chosen().coefficients);
+    for (const Row* row : rows) coefficients.push_back(row->chosen().coefficients);
     const std::vector<Outcome> outcomes = EvaluateCoefficientsOn(pool, coefficients, shown);
-    for (std::size_t i = 0; i < rows_.size(); ++i) keep(rows_[i], outcomes[i]);
+    for (std::size_t i = 0; i < rows.size(); ++i) keep(*rows[i], outcomes[i]);
   }
 
   void Evaluate(const World& world, const EvaluationOptions& options, const char* title,
@@ -214,6 +238,21 @@ class BaselinesCommand : public Command {
     if (!lcsc_) return;
     const BaselineChoice chosen{CandidateText(lcsc_->candidate), lcsc_->candidate.coefficients, lcsc_->outcome};
     rows_.push_back({{"LCSC", chosen, {chosen}}});
+  }
+
+  bool IsInTable(const Coefficients& coefficients) const {
+    return std::ranges::any_of(rows_, [&](const Row& row) { return row.chosen().coefficients == coefficients; });
+  }
+
+  // Evenly among the candidates that were the best for a while, the first of them included.
+  void MakeCurve() {
+    std::vector<Row> all;
+    for (const auto& [candidate, outcome, order] : improvements_) {
+      if (IsInTable(candidate.coefficients)) continue;
+      all.push_back({{"best so far", {CandidateText(candidate), candidate.coefficients, outcome}, {}}});
+    }
+    const std::size_t points = std::min(all.size(), static_cast<std::size_t>(curve_points_));
+    for (std::size_t i = 0; i < points; ++i) curve_.push_back(all[i * all.size() / points]);
   }
 
   void Report(const EvaluationOptions& held_out) const {
@@ -314,6 +353,8 @@ class BaselinesCommand : public Command {
                                 {"reference", audit.reference}});
     }
     for (const Row& row : rows_) json["rows"].push_back(RowJson(row, unit));
+    json["curve"] = nlohmann::json::array();
+    for (const Row& row : curve_) json["curve"].push_back(RowJson(row, unit));
     return json;
   }
 
@@ -324,13 +365,15 @@ class BaselinesCommand : public Command {
   std::vector<double> sigma_rels_ = {0.01, 0.015, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.25};
   std::int64_t held_out_samples_ = 50000;
   std::int64_t held_out_seed_ = 1000;
+  std::int64_t curve_points_ = 0;
   bool json_ = false;
   ConfigFile file_;
   Trajectory trajectory_;
   BaselinePlan plan_;
-  std::optional<EvaluatedCandidate> lcsc_;  // what the search found
-  std::size_t num_evaluations_ = 0;         // on the search noise
-  std::vector<Row> rows_;
+  std::optional<EvaluatedCandidate> lcsc_;        // what the search found
+  std::size_t num_evaluations_ = 0;               // on the search noise
+  std::vector<EvaluatedCandidate> improvements_;  // of the search
+  std::vector<Row> rows_, curve_;                 // of the table, and beside it
 };
 
 }  // namespace

@@ -63,6 +63,7 @@ std::vector<std::unique_ptr<Command>> MakeCommands() {
   commands.push_back(MakeStatusCommand());
   commands.push_back(MakeBaselinesCommand());
   commands.push_back(MakeLandscapeCommand());
+  commands.push_back(MakeReportCommand());
   commands.push_back(MakeMergeCommand());
   commands.push_back(MakeSampleCommand());
   commands.push_back(MakeEvaluateCommand());

@@ -39,6 +39,7 @@ std::unique_ptr<Command> MakeSearchCommand();
 std::unique_ptr<Command> MakeStatusCommand();
 std::unique_ptr<Command> MakeBaselinesCommand();
 std::unique_ptr<Command> MakeLandscapeCommand();
+std::unique_ptr<Command> MakeReportCommand();
 std::unique_ptr<Command> MakeMergeCommand();
 std::unique_ptr<Command> MakeSampleCommand();
 std::unique_ptr<Command> MakeEvaluateCommand();

@@ -8,6 +8,7 @@
 #include "lcsc/base/living_process.h"
 #include "lcsc/base/process.h"
 #include "lcsc/base/progress.h"
+#include "lcsc/search/improvements.h"
 
 namespace lcsc {
 namespace fs = std::filesystem;
@@ -211,13 +212,9 @@ LiveView ViewOf(const PopulationSnapshot& snapshot) {
   if (const EvaluatedCandidate* best = BestOf(snapshot.population, /*only_ema=*/true)) {
     view.best_ema_score = best->outcome.score;
   }
-  std::int64_t count = 0;
-  for (const EvaluatedCandidate& member : snapshot.population) {
-    ++count;
-    const std::optional<double>& score = member.outcome.score;
-    if (member.candidate.wants_gradient || !score || (view.best_score && *view.best_score <= *score)) continue;
-    view.best_score = score;
-    view.best_curve.emplace_back(count, *score);
+  for (const auto& [evaluations, member] : ImprovementsOf(snapshot.population)) {
+    view.best_score = member->outcome.score;
+    view.best_curve.emplace_back(evaluations, *view.best_score);
   }
   return view;
 }

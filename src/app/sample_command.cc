@@ -1,17 +1,15 @@
-#include <c10/core/InferenceMode.h>
-
 #include <algorithm>
 #include <cstdio>
 
 #include "app/command.h"
+#include "app/drawing.h"
 #include "app/report.h"
 #include "app/weights.h"
-#include "lcsc/base/progress.h"
 #include "lcsc/comm/group.h"
 #include "lcsc/io/npz.h"
 #include "lcsc/io/png.h"
 #include "lcsc/model/threads.h"
-#include "lcsc/service/scorer.h"
+#include "lcsc/service/image_source.h"
 
 namespace lcsc {
 namespace {
@@ -38,7 +36,10 @@ class SampleCommand : public Command {
     const auto network = weights_.Load();
     if (!grid_.empty()) CheckDrawable(*network, "--grid");
     const int function_evaluations = FunctionEvaluationsOf(file_.evaluation, *network);
-    const at::Tensor images = Draw(*network);
+    const std::int64_t num_samples = file_.evaluation.num_samples;
+    const at::Tensor images =
+        DrawImages(*network, file_.evaluation,
+                   {weights_.weights, output_.empty() ? std::min(grid_images_, num_samples) : num_samples});
     if (!output_.empty()) WriteNpz(output_, {{"arr_0", images.permute({0, 2, 3, 1}).contiguous()}});
     if (!grid_.empty()) WritePng(grid_, ImageGrid(images.slice(0, 0, std::min(grid_images_, images.size(0))), {}));
     std::printf("%lld images of noise seed %lld by %s, function evaluations: %d%s%s%s%s\n",
@@ -49,26 +50,6 @@ class SampleCommand : public Command {
   }
 
  private:
-  at::Tensor Draw(Denoiser& network) const {
-    const c10::InferenceMode no_gradients;
-    const EvaluationOptions& options = file_.evaluation;
-    const ImageSource source(options);
-    source.CheckConditioning(network, /*scorer=*/nullptr);
-    source.Probe(network);
-    const std::int64_t total = output_.empty() ? std::min(grid_images_, options.num_samples) : options.num_samples;
-    Progress progress({.title = "sample", .unit = "images", .total = total});
-    std::vector<at::Tensor> batches;
-    for (std::int64_t begin = 0; begin < total; begin += options.batch_size) {
-      const SampleRange range{begin, std::min(begin + options.batch_size, total)};
-      batches.push_back(source.Draw(network, range));
-      if (!batches.back().defined()) {
-        throw InputError("{}: non-finite images among samples {} to {}", weights_.weights, range.begin, range.end - 1);
-      }
-      progress.Update(range.end);
-    }
-    return at::cat(batches);
-  }
-
   WeightsOptions weights_;
   std::string output_, grid_;
   std::int64_t grid_images_ = 100;

@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <csetjmp>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <string>
@@ -123,6 +124,18 @@ std::vector<png_bytep> RowsOf(const at::Tensor& hwc) {
   return rows;
 }
 
+void CheckWritable(const at::Tensor& image) {
+  LCSC_CHECK(image.dim() == 3 && image.scalar_type() == at::kByte && (image.size(0) == 1 || image.size(0) == 3));
+}
+
+// Returns what went wrong, "" when nothing did.
+std::string Encode(const at::Tensor& image, std::FILE* file) {
+  const at::Tensor hwc = image.cpu().permute({1, 2, 0}).contiguous();
+  std::vector<png_bytep> rows = RowsOf(hwc);
+  Encoder encoder(file);
+  return encoder.Write(hwc, rows.data()) ? "" : encoder.error();
+}
+
 [[noreturn]] void Refuse(const fs::path& path, const std::string& reason) {
   throw InputError("{}: not a sound PNG image: {}; copy or make it again", path.string(), reason);
 }
@@ -146,19 +159,29 @@ at::Tensor ReadPng(const fs::path& path) {
 }
 
 void WritePng(const fs::path& path, const at::Tensor& image) {
-  LCSC_CHECK(image.dim() == 3 && image.scalar_type() == at::kByte && (image.size(0) == 1 || image.size(0) == 3));
+  CheckWritable(image);
   PublishFile(path, [&](const fs::path& temporary) {
     const auto fail = [&](const std::string& reason) {
       throw IoError("cannot write {}: {}; free some space or choose another folder", path.string(), reason);
     };
     FileHandle file(std::fopen(temporary.c_str(), "wb"));
     if (!file) fail(std::strerror(errno));
-    const at::Tensor hwc = image.cpu().permute({1, 2, 0}).contiguous();
-    std::vector<png_bytep> rows = RowsOf(hwc);
-    Encoder encoder(file.get());
-    if (!encoder.Write(hwc, rows.data())) fail(encoder.error());
+    if (const std::string error = Encode(image, file.get()); !error.empty()) fail(error);
     if (std::fflush(file.get()) != 0) fail(std::strerror(errno));
   });
+}
+
+std::string EncodePng(const at::Tensor& image) {
+  CheckWritable(image);
+  char* bytes = nullptr;
+  std::size_t size = 0;
+  FileHandle memory(::open_memstream(&bytes, &size));
+  if (!memory) throw IoError("cannot encode an image: {}", std::strerror(errno));
+  const std::string error = Encode(image, memory.get());
+  memory.reset();  // from here on, bytes and size hold all
+  const std::unique_ptr<char, decltype(&std::free)> owner(bytes, &std::free);
+  if (!error.empty()) throw IoError("cannot encode an image: {}", error);
+  return {bytes, size};
 }
 
 at::Tensor ImageGrid(const at::Tensor& images, const GridOptions& options) {

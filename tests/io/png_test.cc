@@ -24,6 +24,7 @@ TEST(PngTest, GrayAndRgbSurviveARoundTrip) {
     const at::Tensor image = at::arange(channels * 5 * 7).to(at::kByte).reshape({channels, 5, 7});
     WritePng(folder / "x.png", image);
     EXPECT_TRUE(at::equal(ReadPng(folder / "x.png"), image)) << channels;
+    EXPECT_EQ(EncodePng(image), ReadBytes(folder / "x.png")) << channels;
   }
 }
 

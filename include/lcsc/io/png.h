@@ -4,11 +4,14 @@
 #include <ATen/ATen.h>
 
 #include <filesystem>
+#include <string>
 
 namespace lcsc {
 
 // image: uint8 [c, h, w], c = 1 or 3. Publishes the file atomically.
 void WritePng(const std::filesystem::path& path, const at::Tensor& image);
+// The bytes of that file.
+std::string EncodePng(const at::Tensor& image);
 // Returns uint8 [c, h, w], c = 1 or 3 (alpha dropped, palettes expanded, 16 bits cut to 8). Throws InputError.
 at::Tensor ReadPng(const std::filesystem::path& path);
 
