@@ -87,6 +87,15 @@ void WriteLastWords(const char* signal_name, const Activity& activity) {
   ::close(fd);
 }
 
+// So that raise() acts at once: the thread sanitizer's runtime blocks all signals while a handler runs, SA_NODEFER or
+// not.
+void Unblock(int number) {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, number);
+  ::pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
+}
+
 void EndBy(int number) {
   std::signal(number, SIG_DFL);
   ::raise(number);
@@ -101,6 +110,7 @@ extern "C" void OnFatalSignal(int number) {
                                          [&](const FatalSignal& signal) { return signal.number == number; });
   WriteLastWords(fatal->name, ThreadHasStages() ? OwnActivity() : OldestActivity());
   ::sigaction(number, &g_before[static_cast<std::size_t>(fatal - kFatalSignals.begin())], nullptr);
+  Unblock(number);
   ::raise(number);
   EndBy(number);
 }
