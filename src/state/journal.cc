@@ -81,14 +81,19 @@ json JsonOf(const Candidate& candidate) {
   return entry;
 }
 
+// Throws json::exception for a real number: it may be outside the range of integers, where no conversion is defined.
+std::int64_t IntegerOf(const json& value) { return value.get_ref<const std::int64_t&>(); }
+
 Candidate CandidateOf(const json& entry) {
-  Candidate candidate{.id = entry.at("id"), .generation = entry.at("generation"), .coefficients = {}};
-  candidate.parents = entry.at("parents").get<std::array<std::int64_t, 2>>();
+  Candidate candidate{
+      .id = IntegerOf(entry.at("id")), .generation = IntegerOf(entry.at("generation")), .coefficients = {}};
+  const json& parents = entry.at("parents");
+  candidate.parents = {IntegerOf(parents.at(0)), IntegerOf(parents.at(1))};
   candidate.coefficients = ValuesOf(entry.at("coefficients"));
-  candidate.noise_block = entry.value("noise_block", std::int64_t{0});
+  if (entry.contains("noise_block")) candidate.noise_block = IntegerOf(entry["noise_block"]);
   candidate.wants_gradient = entry.value("wants_gradient", false);
   if (entry.contains("ema_rate")) candidate.ema_rate = entry["ema_rate"].get<double>();
-  if (entry.contains("seen")) candidate.seen = entry["seen"].get<std::int64_t>();
+  if (entry.contains("seen")) candidate.seen = IntegerOf(entry["seen"]);
   return candidate;
 }
 
@@ -134,7 +139,7 @@ std::optional<JournalEntry> EntryOf(std::string_view payload) {
       return member;
     }
     if (entry.contains("asked")) return CandidateOf(entry["asked"]);
-    return Accusation{entry.at("accused"), entry.at("reason")};
+    return Accusation{IntegerOf(entry.at("accused")), entry.at("reason")};
   } catch (const json::exception&) {
     return std::nullopt;
   }

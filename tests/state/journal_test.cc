@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include <fstream>
+#include <nlohmann/json.hpp>
 
 #include "lcsc/base/digest.h"
 #include "lcsc/base/error.h"
@@ -30,6 +31,14 @@ class JournalTest : public ::testing::Test {
   std::string Bytes() const {
     std::ifstream file(path(), std::ios::binary);
     return {std::istreambuf_iterator<char>(file), {}};
+  }
+  // A journal of one record, with a right digest.
+  void PutRecord(const std::string& payload) const {
+    const auto bytes_of = [](std::int64_t number) {
+      return std::string(reinterpret_cast<const char*>(&number), sizeof number);
+    };
+    const std::string record = bytes_of(0) + bytes_of(static_cast<std::int64_t>(payload.size())) + payload;
+    Put("lcscJRNL" + bytes_of(1) + bytes_of(7) + record + DigestOf(bytes_of(7) + record));
   }
   void Put(const std::string& bytes) const { std::ofstream(path(), std::ios::binary) << bytes; }
 
@@ -113,15 +122,21 @@ TEST_F(JournalTest, AFileTooLongForAJournalIsRefusedAndNotRead) {
 // Texts of indefinite length inside each other, with a right digest: the library's reader calls itself for each of
 // them.
 TEST_F(JournalTest, ARecordOfNestedTextsEndsItThereAndNotTheProgram) {
-  const auto bytes_of = [](std::int64_t number) {
-    return std::string(reinterpret_cast<const char*>(&number), sizeof number);
-  };
-  const std::string payload(1 << 20, '\x7f');
-  const std::string record = bytes_of(0) + bytes_of(static_cast<std::int64_t>(payload.size())) + payload;
-  Put("lcscJRNL" + bytes_of(1) + bytes_of(7) + record + DigestOf(bytes_of(7) + record));
+  PutRecord(std::string(1 << 20, '\x7f'));
   const JournalContent journal = ReadJournal(path(), 7);
   EXPECT_TRUE(journal.entries.empty());
   EXPECT_GT(journal.torn_bytes, 1 << 20);
+}
+
+TEST_F(JournalTest, ARealNumberIsNoCandidateId) {
+  const nlohmann::json sound = {{"accused", 4}, {"reason", "SIGSEGV"}};
+  nlohmann::json real = sound;
+  real["accused"] = 1e24;
+  for (const auto& [entry, count] : {std::pair(sound, 1u), {real, 0u}}) {
+    const std::vector<std::uint8_t> cbor = nlohmann::json::to_cbor(entry);
+    PutRecord({reinterpret_cast<const char*>(cbor.data()), cbor.size()});
+    EXPECT_EQ(ReadJournal(path(), 7).entries.size(), count);
+  }
 }
 
 TEST_F(JournalTest, AFullDiskLosesNothingThatWasSynced) {
