@@ -172,7 +172,7 @@ class BaselinesCommand : public Command {
   // Before anything is evaluated: whether each file is one, and whether it is not the search's own.
   void CheckAudits(const World& world) const {
     if (!audit_words_.empty() && !NeedsReference(Objective(file_.evaluation.objective).metrics())) {
-      throw ConfigError("--audit-extractor: expected none, for the objective {} looks through no extractor",
+      throw ConfigError("--audit-extractor: expected none, for the objective {} compares with no reference",
                         file_.evaluation.objective);
     }
     for (const EvaluationOptions& audit : Audits(file_.evaluation)) {
@@ -180,7 +180,10 @@ class BaselinesCommand : public Command {
         throw ConfigError("--audit-extractor: expected another extractor than the search's, found {} again",
                           audit.extractor);
       }
-      if (world.world_rank == 0) CheckReferenceOrigin(audit);
+      if (world.world_rank != 0) continue;
+      LocalCollective alone;
+      Scorer(audit, alone);  // loads both and checks that they belong together
+      WarnOfReference(world, audit);
     }
   }
 

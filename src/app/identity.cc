@@ -10,6 +10,7 @@
 namespace lcsc {
 namespace {
 
+constexpr const char* kGradientSteps = "search.gradient_steps";
 constexpr const char* kDigestOf = "digest of ";
 constexpr const char* kTrajectoryDigestKey = "digest of evaluation.trajectory";
 
@@ -18,6 +19,7 @@ std::set<std::string> OptionsOf(const std::string& strategy) {
   const std::set<std::string> of_descents = {"learning_rate", "starts", "backward_every", "noise_blocks", "patience"};
   std::set<std::string> names = {"strategy", "schedule", "ema_rates"};
   if (strategy == "gradient" || strategy == "hybrid") names.insert(of_descents.begin(), of_descents.end());
+  if (strategy == "hybrid") names.insert("gradient_steps");  // evolution begins where they end
   if (strategy != "gradient") names.insert({"seed", "children", "mutation_std"});
   if (strategy == "evolution" || strategy == "hybrid") {
     names.insert({"max_parents", "crossover_rate", "mutation_decay", "restriction", "racing", "race_risk"});
@@ -35,7 +37,9 @@ void DropUnnamed(RunIdentity& identity) {
                                                       {"restriction", defaults.restriction},
                                                       {"racing", defaults.racing},
                                                       {"backward_every", std::to_string(defaults.backward_every)}};
-  const std::set<std::string> named = OptionsOf(identity.at(prefix + "strategy"));
+  const std::string& strategy = identity.at(prefix + "strategy");
+  if (strategy == "gradient" || strategy == "hybrid") identity["coordinates of descents"] = "between checkpoints";
+  const std::set<std::string> named = OptionsOf(strategy);
   if (identity.at(prefix + "racing") == defaults.racing) identity.erase(prefix + "race_risk");
   std::erase_if(identity, [&](const auto& entry) {
     if (!entry.first.starts_with(prefix)) return false;
@@ -49,6 +53,7 @@ RunIdentity IdentityOptions(const OptionSet& set, const std::string& prefix) {
   RunIdentity identity;
   for (const auto& [key, value, is_identity] : set.ResolvedValues()) {
     if (is_identity && key.starts_with(prefix)) identity[key] = value;
+    if (key == kGradientSteps && key.starts_with(prefix)) identity[key] = value;
   }
   if (identity.contains("search.strategy")) DropUnnamed(identity);
   return identity;

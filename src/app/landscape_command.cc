@@ -81,6 +81,12 @@ class LandscapeCommand : public Command {
   static constexpr double kPollSeconds = 0.1, kPublishSeconds = 1;
 
   void SetUp(const World& world, OptionSet& set) {
+    if (!run_.empty() && !fs::is_directory(run_)) {
+      throw ConfigError(
+          "{}: expected the run directory of a search, found no folder; with --config alone there is no "
+          "run, and --output says where the landscape goes",
+          run_);
+    }
     if (!run_.empty() && !set.IsSet("config") && fs::exists(fs::path(run_) / "config.ini")) {
       set.ReadConfig(fs::path(run_) / "config.ini");
     }

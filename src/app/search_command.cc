@@ -57,6 +57,7 @@ class SearchCommand : public Command {
           EvaluatorLimits limits = LimitsOf(world, file_.run);
           limits.gradients = WantsGradients(file_.search);
           limits.backward_every = file_.search.backward_every;
+          limits.noise_blocks = file_.search.noise_blocks;
           limits.races = file_.search.racing == "on";
           return std::make_unique<CandidateEvaluator>(file_.evaluation, group, limits);
         },
@@ -111,7 +112,6 @@ class SearchCommand : public Command {
 
   bool IsEnd(const PopulationSnapshot& snapshot) const {
     const auto restored = MakeStrategy(file_.search, steps_);
-    if (NumDone() >= restored->planned_evaluations()) return true;
     restored->Restore({snapshot.population, snapshot.in_flight});
     return restored->Finished();
   }

@@ -78,6 +78,7 @@ class StatusCommand : public Command {
       if (!member.outcome.gradient.empty()) entry["gradient"] = member.outcome.gradient;
       if (!member.outcome.metrics.empty()) entry["metrics"] = member.outcome.metrics;
       if (!member.outcome.failure.empty()) entry["failure"] = member.outcome.failure;
+      if (IsStopped(member.outcome)) entry["stopped"] = true;
       json["candidates"].push_back(std::move(entry));
     }
     return json;

@@ -5,7 +5,9 @@
 namespace lcsc {
 
 Hybrid::Hybrid(const SearchOptions& options, std::vector<std::int64_t> steps)
-    : options_(options), steps_(std::move(steps)), descent_(options_, steps_) {}
+    : options_(options), steps_(std::move(steps)), descent_(options_, steps_) {
+  Evolution(options_, steps_);  // says what is wrong with its options
+}
 
 std::optional<Candidate> Hybrid::Ask() { return evolution_ ? evolution_->Ask() : descent_.Ask(); }
 

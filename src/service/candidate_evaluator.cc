@@ -46,7 +46,7 @@ CandidateEvaluator::CandidateEvaluator(const EvaluationOptions& options, Collect
     if (limits.merges_on_gpu) {
       throw ConfigError("run.merge: gradients expect cpu, where derivatives are projected, found cuda");
     }
-    scorer_.PrepareGradients(limits.backward_every);
+    scorer_.PrepareGradients({.every = limits.backward_every, .noise_blocks = limits.noise_blocks});
     differentiating_ = merging_->Duplicate();
   }
   if (limits.races) {
@@ -82,9 +82,10 @@ void CandidateEvaluator::MakeMerger(const Trajectory& trajectory, const Evaluato
   const GroupPlace place = {merging_->group_rank(), merging_->group_size()};
   network_bytes_ = 4 * trajectory.table.num_elements();
   plan_.statistics = scorer_.StatisticsBytes();
-  plan_.weights = static_cast<std::int64_t>(slots_.size()) * network_bytes_;
   // One number in float64 for each weight, and the sums of this rank's part of them.
-  if (limits.gradients) plan_.weights += 2 * network_bytes_ + 2 * network_bytes_ / merging_->group_size();
+  const std::int64_t gradient_bytes =
+      limits.gradients ? 2 * network_bytes_ + 2 * network_bytes_ / merging_->group_size() : 0;
+  plan_.weights = static_cast<std::int64_t>(slots_.size()) * network_bytes_ + gradient_bytes;
   MergeOptions options;
   if (limits.memory.bytes > 0) {
     const std::int64_t usable = limits.memory.bytes - limits.memory.bytes / 16;  // less what libraries keep
@@ -100,7 +101,7 @@ void CandidateEvaluator::MakeMerger(const Trajectory& trajectory, const Evaluato
       const std::int64_t batch =
           std::clamp<std::int64_t>(fitting, 1, std::min<std::int64_t>(kMaxBatch, limits.max_batch));
       slots_.resize(static_cast<std::size_t>(batch) + 1);
-      plan_.weights = (batch + 1) * network_bytes_;
+      plan_.weights = (batch + 1) * network_bytes_ + gradient_bytes;
       left = usable - plan_.total();
     }
     options.budget_bytes = left;

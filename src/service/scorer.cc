@@ -158,7 +158,11 @@ std::int64_t Scorer::StatisticsBytes() const {
   std::int64_t bytes = 0;
   if (metrics_.contains(Metric::kFid)) bytes += (kTallies + (group_.IsLeader() ? kMatricesOfDistance : 0)) * matrix;
   if (NeedsReferenceFeatures(metrics_)) bytes += kTallies * rows / group_.group_size() + (group_.IsLeader() ? rows : 0);
-  if (backward_every_ == 0) return bytes;
+  if (chunks_.size() > 1) {  // a look's copy, and on the leader its distance beside that of the candidate before
+    if (metrics_.contains(Metric::kFid)) bytes += (1 + (group_.IsLeader() ? kMatricesOfDistance : 0)) * matrix;
+    if (NeedsReferenceFeatures(metrics_)) bytes += group_.IsLeader() ? rows : 0;
+  }
+  if (!backward_) return bytes;
   // In float64: what is broadcast and what is made of it; on the leader what it is computed from besides.
   const std::int64_t copies = group_.IsLeader() ? 5 : 2;
   if (metrics_.contains(Metric::kFid)) bytes += copies * matrix;

@@ -27,15 +27,15 @@ at::Tensor Take(at::IntArrayRef shape, std::span<const std::byte>& bytes) {
 
 }  // namespace
 
-void Scorer::PrepareGradients(std::int64_t backward_every) {
+void Scorer::PrepareGradients(const BackwardTurns& turns) {
   CheckDifferentiable(metrics_);
-  backward_every_ = backward_every;
+  backward_ = turns;
   const std::int64_t num_batches = (options_.num_samples + options_.batch_size - 1) / options_.batch_size;
-  if (backward_every_ > num_batches) {
+  if (turns.every > num_batches) {
     throw ConfigError(
         "search.backward_every: expected at most the {} batches that {} samples in batches of {} are, found {}; give "
         "less, or choose a smaller evaluation.batch_size",
-        num_batches, options_.num_samples, options_.batch_size, backward_every_);
+        num_batches, options_.num_samples, options_.batch_size, turns.every);
   }
   extractor_->PrepareGradients();
   for (const at::Tensor& parameter : extractor_->parameters()) parameter.requires_grad_(false);
@@ -75,9 +75,10 @@ std::optional<FeatureGradient> Scorer::GradientOf(Tally& tally, Collective& grou
   return gradient;
 }
 
-std::vector<Scorer::BackwardBatch> Scorer::BackwardBatches(std::int64_t noise_block, std::int64_t turn) const {
+std::vector<Scorer::BackwardBatch> Scorer::BackwardBatches(const Candidate& candidate) const {
+  const std::int64_t turn = (candidate.generation - 1) / backward_->noise_blocks;
   const auto is_taken = [&](std::int64_t first_sample) {
-    return (first_sample / options_.batch_size - turn) % backward_every_ == 0;
+    return (first_sample / options_.batch_size - turn) % backward_->every == 0;
   };
   std::int64_t taken = 0;
   for (std::int64_t first = 0; first < options_.num_samples; first += options_.batch_size) {
@@ -86,7 +87,7 @@ std::vector<Scorer::BackwardBatch> Scorer::BackwardBatches(std::int64_t noise_bl
   const double factor = static_cast<double>(options_.num_samples) / static_cast<double>(taken);
   std::vector<BackwardBatch> batches;
   for (const SampleRange range : OwnBatches()) {
-    if (is_taken(range.begin)) batches.push_back({range, noise_block, factor});
+    if (is_taken(range.begin)) batches.push_back({range, candidate.noise_block, factor});
   }
   return batches;
 }
@@ -120,7 +121,7 @@ void Scorer::AddWeightGradient(Denoiser& network, const FeatureGradient& of_feat
                                Tally& tally, WeightGradient& sum, StageSpans& spans) {
   const StageTimer timer(Stage::kBackward, spans);
   try {
-    for (const BackwardBatch& batch : BackwardBatches(candidate.noise_block, candidate.generation)) {
+    for (const BackwardBatch& batch : BackwardBatches(candidate)) {
       AddBatchGradient(network, of_features, batch, sum);
     }
   } catch (const std::exception& error) {

@@ -17,6 +17,12 @@ void Scorer::PrepareRace() {
     if (end > begin) chunks_.push_back({begin, end});
     begin = end;
   }
+  if (chunks_.size() == 1) {
+    throw ConfigError(
+        "search.racing: expected at least 2 batches to look between, found {} samples in one batch of {}; give a "
+        "smaller evaluation.batch_size",
+        options_.num_samples, options_.batch_size);
+  }
   CheckSampleCount(metrics_, chunks_.front().end);
   const SampleRange last = chunks_.back();
   const std::int64_t last_batches = (last.end - last.begin + options_.batch_size - 1) / options_.batch_size;

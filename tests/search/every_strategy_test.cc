@@ -36,6 +36,7 @@ SearchOptions OptionsOf(const Case& tested) {
   options.mutation_std = 0.3;
   options.gradient_steps = 6;
   options.learning_rate = 0.1;
+  options.starts = 2;
   return options;
 }
 
@@ -156,6 +157,20 @@ TEST_P(EveryStrategyTest, SurvivesCandidatesThatFail) {
   EXPECT_EQ(DigestOf(*again), DigestOf(*strategy));
 }
 
+TEST_P(EveryStrategyTest, GoesOnAsItWouldWhenSomeHaveFailed) {
+  constexpr std::int64_t kFailing = 5;
+  const auto whole = Make();
+  Play(*whole, 1, 1'000'000, kFailing);
+  const auto num_evaluations = static_cast<std::int64_t>(whole->Population().size());
+  for (std::int64_t told = 0; told <= num_evaluations; told += 7) {
+    const auto first = Make(), second = Make();
+    Play(*first, static_cast<std::uint64_t>(told), told, kFailing);
+    second->Restore(first->State());
+    Play(*second, 3, 1'000'000, kFailing);
+    EXPECT_EQ(DigestOf(*second), DigestOf(*whole)) << "after " << told;
+  }
+}
+
 TEST_P(EveryStrategyTest, RefusesACandidateThatItWouldNotDraw) {
   const auto first = Make();
   Play(*first, 1, 30);
@@ -200,7 +215,7 @@ TEST(HybridTest, EvolutionBeginsWhereTheDescentWas) {
   double best_of_descent = 1e9, best_child = 1e9;
   for (const EvaluatedCandidate& member : hybrid.Population()) {
     if (member.candidate.wants_gradient || !member.outcome.score) continue;
-    double& best = member.candidate.id < 6 + 2 * 7 ? best_of_descent : best_child;
+    double& best = member.candidate.id < 6 + 2 * 7 * 2 ? best_of_descent : best_child;
     best = std::min(best, *member.outcome.score);
   }
   EXPECT_LT(best_child, best_of_descent);

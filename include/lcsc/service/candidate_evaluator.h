@@ -17,8 +17,9 @@ struct EvaluatorLimits {
   int gpu = -1;       // CUDA's number of this rank's, or -1; distances are computed there if that is faster
   bool merges_on_gpu = false;
   bool gradients = false;           // candidates may want them
-  std::int64_t backward_every = 1;  // Scorer::PrepareGradients has it
-  bool races = false;               // candidates may have bars
+  std::int64_t backward_every = 1;  // Scorer::BackwardTurns has them
+  std::int64_t noise_blocks = 1;
+  bool races = false;  // candidates may have bars
 };
 
 // Each rank of the group holds its part of the trajectory, merges it, and gathers the others' parts, so that all

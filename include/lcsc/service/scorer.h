@@ -67,16 +67,21 @@ class Scorer {
   // refuses, are a failure, not an error. Not collective.
   std::unique_ptr<Tally> Draw(Denoiser& network, StageSpans& spans, std::int64_t noise_block = 0);
 
-  // From now on Race looks at the score after an eighth, a quarter and a half of the batches. Throws ConfigError when
-  // these are too few samples for a metric. Before anything is drawn.
+  // From now on Race looks at the score after an eighth, a quarter and a half of the batches, rounded up. Throws
+  // ConfigError when these are too few samples for a metric, or all there are. Before anything is drawn.
   void PrepareRace();
   // As Draw, until the score of the samples so far is above the candidate's bar for it. Collective over `group`, which
   // has the ranks of the Scorer's own.
   std::unique_ptr<Tally> Race(Denoiser& network, const Candidate& candidate, Collective& group, StageSpans& spans);
 
-  // From now on features can be differentiated, going back through one of every `backward_every` batches. Throws
-  // ConfigError when the objective cannot, or there are fewer batches. Before anything is drawn.
-  void PrepareGradients(std::int64_t backward_every = 1);
+  // Gradients go back through one of `every` batches, the next one at each visit to a block: steps take turns with so
+  // many noise blocks.
+  struct BackwardTurns {
+    std::int64_t every = 1, noise_blocks = 1;
+  };
+  // From now on features can be differentiated. Throws ConfigError when the objective cannot, or there are fewer
+  // batches. Before anything is drawn.
+  void PrepareGradients(const BackwardTurns& turns = {1, 1});
   // Throws ConfigError when network, sampler or extractor cannot be differentiated with respect to the tensors of
   // `table`: draws one sample. REQUIRES: PrepareGradients.
   void CheckDifferentiates(Denoiser& network, const TensorTable& table);
@@ -116,8 +121,8 @@ class Scorer {
     std::int64_t noise_block = 0;
     double factor = 1;  // that makes all that are taken stand for all there are
   };
-  // Those of this rank that are taken when it is the turn of `turn`.
-  std::vector<BackwardBatch> BackwardBatches(std::int64_t noise_block, std::int64_t turn) const;
+  // Those of this rank that are taken for this candidate.
+  std::vector<BackwardBatch> BackwardBatches(const Candidate& candidate) const;
   void AddBatchGradient(Denoiser& network, const FeatureGradient& of_features, const BackwardBatch& batch,
                         WeightGradient& sum);
   std::unique_ptr<Tally> EmptyTally() const;
@@ -137,7 +142,7 @@ class Scorer {
 
   EvaluationOptions options_;
   std::vector<SampleRange> chunks_;  // of [0, num_samples), each shared out among the ranks: one, or one for each look
-  std::int64_t backward_every_ = 0;  // 0: no gradients
+  std::optional<BackwardTurns> backward_;  // with gradients
   MetricSet metrics_;
   Collective& group_;
   ImageSource source_;
