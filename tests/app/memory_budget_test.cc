@@ -50,7 +50,7 @@ class MemoryBudgetTest : public ::testing::Test {
 };
 
 TEST_F(MemoryBudgetTest, ATrajectoryThreeTimesTheBudgetIsSearchedWithinIt) {
-  constexpr double kBudgetMebibytes = 320;
+  constexpr double kBudgetMebibytes = 352;
   ASSERT_NO_FATAL_FAILURE(PackAtLeast(3 * kBudgetMebibytes * kMebibyte));
   const CommandResult within = RunCommand(MpiLcsc(
       2, Search("within", {"--memory-budget", std::to_string(kBudgetMebibytes / 1024), "--set", "run.queue_depth=4"})));
@@ -71,7 +71,7 @@ TEST_F(MemoryBudgetTest, ATrajectoryThreeTimesTheBudgetIsSearchedWithinIt) {
 TEST_F(MemoryBudgetTest, ARankOfAGroupStreamsItsPart) {
   ASSERT_NO_FATAL_FAILURE(PackAtLeast(600 * kMebibyte));
   const Arguments pairs = {"--set", "run.group_size=2", "--set", "run.queue_depth=6"};
-  const Arguments budget = {"--memory-budget", std::to_string(310.0 / 1024)};
+  const Arguments budget = {"--memory-budget", std::to_string(340.0 / 1024)};
   const CommandResult within = RunCommand(MpiLcsc(3, Search("within", pairs + budget)));
   ASSERT_EQ(within.exit_code, 0) << within.err;
   const CommandResult without = RunCommand(MpiLcsc(3, Search("without", pairs)));

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <map>
+#include <set>
 
 #include "lcsc/base/error.h"
 #include "service/trajectory_models.h"
@@ -124,7 +126,7 @@ TEST_F(GradientEvaluatorTest, OfSomeBatchesInTheirTurnIsOnAverageThatOfAll) {
   std::vector<double> sum(4);
   for (std::int64_t turn = 0; turn < 3; ++turn) {
     Candidate candidate = TrajectoryModels::Somewhere();
-    candidate.generation = turn;
+    candidate.generation = turn + 1;
     const Outcome part = some.Evaluate(candidate);
     EXPECT_EQ(*part.score, *whole.score);
     const double share = turn == 2 ? 18.0 / 58 : 20.0 / 58;
@@ -134,6 +136,24 @@ TEST_F(GradientEvaluatorTest, OfSomeBatchesInTheirTurnIsOnAverageThatOfAll) {
     }
   }
   for (std::size_t i = 1; i < 4; ++i) EXPECT_NEAR(sum[i], whole.gradient[i], 1e-5 * std::abs(whole.gradient[i]));
+}
+
+// Two blocks take turns: each is gone back through whole, whatever the two numbers have in common.
+TEST_F(GradientEvaluatorTest, EveryBatchOfEveryBlockHasItsTurn) {
+  options_.num_samples = 40;
+  options_.batch_size = 10;
+  EvaluatorLimits limits = WithGradients();
+  limits.backward_every = limits.noise_blocks = 2;
+  CandidateEvaluator some(options_, alone_, limits);
+  std::map<std::int64_t, std::set<double>> slopes;
+  for (std::int64_t t = 0; t < 8; ++t) {
+    Candidate candidate = TrajectoryModels::Somewhere();
+    candidate.generation = t + 1;
+    candidate.noise_block = 1 + t % 2;
+    slopes[candidate.noise_block].insert(some.Evaluate(candidate).gradient[1]);
+  }
+  EXPECT_EQ(slopes[1].size(), 2u);
+  EXPECT_EQ(slopes[2].size(), 2u);
 }
 
 TEST_F(GradientEvaluatorTest, FewerBatchesThanOneInSoManyAreRefused) {
