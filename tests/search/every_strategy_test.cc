@@ -128,8 +128,10 @@ TEST_P(EveryStrategyTest, GoesOnFromAnyMomentAsIfNothingHadHappened) {
   }
 }
 
-TEST_P(EveryStrategyTest, MoreGenerationsContinueAFinishedSearchAndFewerKeepWhatWasDone) {
-  if (options_.strategy == "gradient") GTEST_SKIP() << "has no generations";
+// All but gradient, which has no generations.
+using GenerationsTest = EveryStrategyTest;
+
+TEST_P(GenerationsTest, MoreOfThemContinueAFinishedSearchAndFewerKeepWhatWasDone) {
   const auto first = Make();
   Play(*first, 1);
   options_.epochs = 15;
@@ -179,12 +181,13 @@ TEST_P(EveryStrategyTest, RefusesACandidateThatItWouldNotDraw) {
   EXPECT_THROW(Make()->Restore(state), InputError);
 }
 
-INSTANTIATE_TEST_SUITE_P(Strategies, EveryStrategyTest,
-                         testing::Values(Case{"Evolution", "evolution"}, Case{"Gradient", "gradient"},
-                                         Case{"Hybrid", "hybrid"}, Case{"CmaEs", "cma-es"},
-                                         Case{"RacingEvolution", "evolution", "on"},
-                                         Case{"RacingHybrid", "hybrid", "on"}),
-                         [](const auto& tested) { return std::string(tested.param.name); });
+const auto kWithGenerations =
+    testing::Values(Case{"Evolution", "evolution"}, Case{"Hybrid", "hybrid"}, Case{"CmaEs", "cma-es"},
+                    Case{"RacingEvolution", "evolution", "on"}, Case{"RacingHybrid", "hybrid", "on"});
+const auto kName = [](const auto& tested) { return std::string(tested.param.name); };
+INSTANTIATE_TEST_SUITE_P(Strategies, EveryStrategyTest, kWithGenerations, kName);
+INSTANTIATE_TEST_SUITE_P(Descents, EveryStrategyTest, testing::Values(Case{"Gradient", "gradient"}), kName);
+INSTANTIATE_TEST_SUITE_P(Strategies, GenerationsTest, kWithGenerations, kName);
 
 // And none of them is lost on the way through a saved state.
 TEST(RestrictionTest, ChildrenStayWhereTheyMay) {
