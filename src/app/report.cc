@@ -3,11 +3,9 @@
 #include <spdlog/fmt/fmt.h>
 
 #include <cstdio>
-
-#include <algorithm>
 #include <map>
-#include <numeric>
 
+#include "app/stage_use.h"
 #include "lcsc/base/digest.h"
 #include "lcsc/base/error.h"
 #include "lcsc/base/log.h"
@@ -83,22 +81,9 @@ std::string CandidateText(const Candidate& candidate) {
 }
 
 std::string StageTable(const SearchSummary& summary) {
-  double total = 0;
-  std::map<Stage, std::vector<double>> seconds;
-  for (const EvaluatedCandidate& member : summary.population) {
-    for (const Stage stage : kStages) {
-      if (stage >= Stage::kBackward && !member.candidate.wants_gradient) continue;
-      seconds[stage].push_back(SecondsOf(stage, member.outcome.seconds));
-    }
-    total += member.outcome.seconds.total();
-  }
   Table table({"stage", "s per candidate (median)", "share of all stages' time"});
-  for (auto& [stage, values] : seconds) {
-    const double sum = std::accumulate(values.begin(), values.end(), 0.0);
-    const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-    std::nth_element(values.begin(), middle, values.end());
-    table.AddRow(
-        {NameOf(stage), fmt::format("{:.4g}", *middle), fmt::format("{:.1f} %", total > 0 ? 100 * sum / total : 0)});
+  for (const StageUse& use : StageUses(summary.population)) {
+    table.AddRow({NameOf(use.stage), fmt::format("{:.4g}", use.median_s), fmt::format("{:.1f} %", 100 * use.share)});
   }
   return table.ToString();
 }

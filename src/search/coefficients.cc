@@ -28,8 +28,7 @@ void Restrict(Coefficients& coefficients, Restriction restriction) {
   if (restriction != Restriction::kConvex) return;
   for (double& a : coefficients) a = std::max(a, 0.0);
   const double sum = std::accumulate(coefficients.begin(), coefficients.end(), 0.0);
-  if (sum <= 0) coefficients.back() = 1;
-  for (double& a : coefficients) a /= sum > 0 ? sum : 1;
+  for (double& a : coefficients) a /= sum;
 }
 
 Coefficients EmaCoefficients(double rate, std::span<const std::int64_t> steps) {

@@ -47,7 +47,7 @@ class Browser:
         arguments = ["--headless=new", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
                      "--disable-background-networking", "--disable-component-update", f"--user-data-dir={folder}",
                      "--host-resolver-rules=MAP * ~NOTFOUND",
-                     "--no-sandbox"]  # root has none, nor has a container; the page is our own
+                     "--no-sandbox"]  # which needs rights that CI may lack; the page is our own
         capabilities = {"browserName": "chrome", "goog:chromeOptions": {"args": arguments},
                         "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"}}
         self.url += "/" + self.post("", {"capabilities": {"alwaysMatch": capabilities}})["sessionId"]

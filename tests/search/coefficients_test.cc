@@ -66,9 +66,6 @@ TEST(CoefficientsTest, AreRestrictedAsInThePaper) {
   EXPECT_EQ(clipped, (Coefficients{0, 1, -1, 1}));
   Restrict(free, RestrictionOf("none"));
   EXPECT_EQ(free, wild);
-  Coefficients nothing = {-1, -1};
-  Restrict(nothing, Restriction::kConvex);
-  EXPECT_EQ(nothing, (Coefficients{0, 1}));
 }
 
 }  // namespace

@@ -21,8 +21,8 @@ void CompleteFirst(Coefficients& coefficients);
 enum class Restriction { kNone, kConvex, kClip };
 // "none", "convex", "clip". REQUIRES: one of them.
 Restriction RestrictionOf(const std::string& name);
-// The nearest allowed in the paper's way. convex: those below 0 become 0, then all are divided by their sum (the last
-// checkpoint where nothing is left). clip: a_2..a_K above 1 become 1, and a_1 is what is left, as ever.
+// The nearest allowed in the paper's way. convex: those below 0 become 0, then all are divided by their sum. clip:
+// a_2..a_K above 1 become 1, and a_1 is what is left, as ever. REQUIRES: their sum is 1.
 void Restrict(Coefficients& coefficients, Restriction restriction);
 
 // EMA of rate g per training iteration over checkpoints saved at `steps` (ascending):
