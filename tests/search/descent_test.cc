@@ -7,6 +7,7 @@
 #include <random>
 
 #include "lcsc/base/error.h"
+#include "search/play.h"
 
 namespace lcsc {
 namespace {
@@ -41,17 +42,8 @@ Outcome Evaluate(const Candidate& candidate) {
   return outcome;
 }
 
-// All that can be asked for is, and then told in a random order.
-void Play(Strategy& strategy, std::uint64_t seed, std::int64_t most = 1'000'000) {
-  std::mt19937_64 random(seed);
-  std::vector<Candidate> waiting;
-  for (std::int64_t told = 0; !strategy.Finished() && told < most; ++told) {
-    while (auto candidate = strategy.Ask()) waiting.push_back(*candidate);
-    ASSERT_FALSE(waiting.empty());
-    std::swap(waiting[random() % waiting.size()], waiting.back());
-    strategy.Tell(waiting.back().id, Evaluate(waiting.back()));
-    waiting.pop_back();
-  }
+void Play(Strategy& strategy, std::uint64_t seed, std::int64_t most = kToTheEnd) {
+  PlayWith(strategy, Evaluate, seed, most);
 }
 
 TEST(DescentTest, ReachesTheBottomAndKeepsTheSumOfOne) {

@@ -11,6 +11,7 @@
 #include "lcsc/search/cma_es.h"
 #include "lcsc/search/hybrid.h"
 #include "lcsc/search/race.h"
+#include "search/play.h"
 
 namespace lcsc {
 namespace {
@@ -70,19 +71,15 @@ Outcome Evaluate(const Candidate& candidate) {
   return outcome;
 }
 
-// All that can be asked for is, and then told in a random order; `failing` of them fail.
-void Play(Strategy& strategy, std::uint64_t seed, std::int64_t most = 1'000'000, std::int64_t failing = -1) {
-  std::mt19937_64 random(seed);
-  std::vector<Candidate> waiting;
-  for (std::int64_t told = 0; !strategy.Finished() && told < most; ++told) {
-    while (auto candidate = strategy.Ask()) waiting.push_back(*candidate);
-    ASSERT_FALSE(waiting.empty());
-    std::swap(waiting[random() % waiting.size()], waiting.back());
-    const Candidate& candidate = waiting.back();
-    const bool fails = failing > 0 && candidate.id > 12 && candidate.id % failing == 0;
-    strategy.Tell(candidate.id, fails ? Outcome{.score = {}, .failure = "broken", .seconds = {}} : Evaluate(candidate));
-    waiting.pop_back();
-  }
+// `failing`: every so many-th child fails.
+void Play(Strategy& strategy, std::uint64_t seed, std::int64_t most = kToTheEnd, std::int64_t failing = -1) {
+  const auto evaluate = [&](const Candidate& candidate) {
+    if (failing > 0 && candidate.id > 12 && candidate.id % failing == 0) {
+      return Outcome{.score = {}, .failure = "broken", .seconds = {}};
+    }
+    return Evaluate(candidate);
+  };
+  PlayWith(strategy, evaluate, seed, most);
 }
 
 class EveryStrategyTest : public ::testing::TestWithParam<Case> {
@@ -151,7 +148,7 @@ TEST_P(GenerationsTest, MoreOfThemContinueAFinishedSearchAndFewerKeepWhatWasDone
 
 TEST_P(EveryStrategyTest, SurvivesCandidatesThatFail) {
   const auto strategy = Make();
-  Play(*strategy, 1, 1'000'000, /*failing=*/5);
+  Play(*strategy, 1, kToTheEnd, /*failing=*/5);
   EXPECT_TRUE(strategy->Finished());
   const auto again = Make();
   again->Restore(strategy->State());
@@ -162,13 +159,13 @@ TEST_P(EveryStrategyTest, SurvivesCandidatesThatFail) {
 TEST_P(EveryStrategyTest, GoesOnAsItWouldWhenSomeHaveFailed) {
   constexpr std::int64_t kFailing = 5;
   const auto whole = Make();
-  Play(*whole, 1, 1'000'000, kFailing);
+  Play(*whole, 1, kToTheEnd, kFailing);
   const auto num_evaluations = static_cast<std::int64_t>(whole->Population().size());
   for (std::int64_t told = 0; told <= num_evaluations; told += 7) {
     const auto first = Make(), second = Make();
     Play(*first, static_cast<std::uint64_t>(told), told, kFailing);
     second->Restore(first->State());
-    Play(*second, 3, 1'000'000, kFailing);
+    Play(*second, 3, kToTheEnd, kFailing);
     EXPECT_EQ(DigestOf(*second), DigestOf(*whole)) << "after " << told;
   }
 }
