@@ -18,6 +18,10 @@ void AddSearchOptions(OptionSet& set, SearchOptions& options) {
           {1e-9, 1000});
   set.Add(text("starts", "descents", "from so many of the best EMA candidates; of gradient and hybrid"),
           &options.starts, {1, 1000});
+  set.Add(text("regularisation", "score per coefficient^2",
+               "a descent goes along the gradient of the objective plus so many times the squared distance between its "
+               "coefficients and those that it set out from; scores are without it; of gradient and hybrid"),
+          &options.regularisation, {0, 1e12});
   set.Add(text("backward_every", "batches",
                "a gradient goes back through one of so many batches, another one at each step, in the place of all: "
                "the statistics are still those of all samples; 1 is the exact gradient; of gradient and hybrid"),

@@ -20,9 +20,15 @@ void CheckKarrasSteps(const SamplerOptions& options) {
 at::Tensor SampleFrom(Denoiser& network, const SamplerOptions& options, const NoiseSource& noise,
                       const Conditioning& conditioning) {
   const at::ScalarType type = WeightType(network);
-  const BatchDenoiser clamped(network, conditioning, {.clamp = true, .level_type = at::kFloat, .image_type = type});
-  const BatchDenoiser edm(network, conditioning, {.level_type = at::kFloat, .image_type = type});
-  const BatchDenoiser exact(network, conditioning, {.image_type = type});
+  const bool recompute = at::GradMode::is_enabled() && NumFunctionEvaluations(options, network.schedule()) > 1;
+  const auto denoiser = [&](BatchDenoiser::Options how) {
+    how.image_type = type;
+    how.recompute = recompute;
+    return BatchDenoiser(network, conditioning, how);
+  };
+  const BatchDenoiser clamped = denoiser({.clamp = true, .level_type = at::kFloat});
+  const BatchDenoiser edm = denoiser({.level_type = at::kFloat});
+  const BatchDenoiser exact = denoiser({});
   switch (options.kind) {
     case SamplerKind::kConsistency:
       return SampleConsistency(clamped, options, noise);

@@ -7,19 +7,21 @@
 #include <vector>
 
 #include "lcsc/sample/sampler.h"
+#include "recomputed.h"
 
 namespace lcsc {
 
-// The network as a sampler sees it: a state of any type and one noise level for the whole batch.
 // [-1, 1]; what is infinite becomes NaN and not white or black, so that a network that overflows is found out.
 inline at::Tensor ClampFinite(const at::Tensor& images) { return images.clamp(-1, 1).add(images * 0); }
 
+// The network as a sampler sees it: a state of any type and one noise level for the whole batch.
 class BatchDenoiser {
  public:
   struct Options {
     bool clamp = false;                       // the denoised images, to [-1, 1]
     at::ScalarType level_type = at::kDouble;  // of the noise level that the network is told
     at::ScalarType image_type = at::kFloat;   // of the images that it is given
+    bool recompute = false;                   // autograd calls the network again in the place of keeping what it did
   };
   BatchDenoiser(Denoiser& network, const Conditioning& conditioning, Options options)
       : network_(network), conditioning_(conditioning), options_(options) {}
@@ -27,7 +29,9 @@ class BatchDenoiser {
   // x: [n, c, h, w] in EDM's units. Returns what the network does: float32 [n, c, h, w].
   at::Tensor operator()(const at::Tensor& x, double sigma) const {
     const at::Tensor level = at::full({1}, sigma, x.options().dtype(options_.level_type));
-    const at::Tensor denoised = network_.Denoise(x.to(options_.image_type), level, conditioning_);
+    const at::Tensor images = x.to(options_.image_type);
+    const at::Tensor denoised = options_.recompute ? DenoiseRecomputed(network_, images, level, conditioning_)
+                                                   : network_.Denoise(images, level, conditioning_);
     return options_.clamp ? ClampFinite(denoised) : denoised;
   }
   const NoiseSchedule& schedule() const { return network_.schedule(); }

@@ -100,6 +100,7 @@ void Descent::Begin() {
     const Coefficients& point = start->candidate.coefficients;
     paths_.push_back({.point = point,
                       .parent = start->candidate.id,
+                      .start = point,
                       .best = point,
                       .best_score = *start->outcome.score,
                       .step = options_.learning_rate,
@@ -150,10 +151,19 @@ void Descent::GoBack(Path& path) const {
   path.ended = ++path.setbacks >= kMostSetbacks;
 }
 
+// dF/da_i, which is 0 for a_1, and the derivatives of regularisation |a - a_start|^2.
+std::vector<double> Descent::RegularisedGradient(const Path& path) const {
+  std::vector<double> gradient = path.gradient->gradient;
+  for (std::size_t i = 0; i < gradient.size(); ++i) {
+    gradient[i] += 2 * options_.regularisation * (path.point[i] - path.start[i]);
+  }
+  return gradient;
+}
+
 void Descent::TakeStep(Path& path) const {
   constexpr double kFirstDecay = 0.9, kSecondDecay = 0.999, kSmallest = 1e-8;
   ++path.adam_steps;
-  const std::vector<double>& gradient = path.gradient->gradient;  // 0 for a_1
+  const std::vector<double> gradient = RegularisedGradient(path);
   for (std::size_t i = 1; i < path.point.size(); ++i) {
     const double slope = gradient[i] - gradient[i - 1];
     const double first = AdamMean(path.first_moments[i], slope, kFirstDecay, path.adam_steps);

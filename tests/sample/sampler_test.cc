@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <torch/csrc/autograd/custom_function.h>
 
 #include <limits>
 
@@ -148,9 +149,11 @@ class WeightedDenoiser : public GaussianDenoiser {
  public:
   using GaussianDenoiser::GaussianDenoiser;
   at::Tensor Denoise(const at::Tensor& x, const at::Tensor& sigma, const Conditioning&) override {
+    ++calls;
     return ExactDenoised(x, sigma.item<double>()).to(at::kFloat) * weight;
   }
-  at::Tensor weight = at::ones({1}).requires_grad_();
+  at::Tensor weight = register_parameter("weight", at::ones({1}));
+  int calls = 0;
 };
 
 class AnySampler : public testing::TestWithParam<SamplerKind> {
@@ -171,6 +174,51 @@ TEST_P(AnySampler, LetsGradientsThroughToTheWeights) {
   ASSERT_TRUE(network.weight.grad().defined());
   EXPECT_GT(std::abs(difference), 0.1);
   EXPECT_NEAR(network.weight.grad().item<double>(), difference, 0.01 * std::abs(difference));
+}
+
+// Counts what a call keeps for its derivatives as long as it keeps it.
+struct Kept : torch::autograd::Function<Kept> {
+  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x) {
+    context->saved_data["count"] = c10::IValue::make_capsule(c10::make_intrusive<Counter>());
+    return x.clone();
+  }
+  static std::vector<at::Tensor> backward(torch::autograd::AutogradContext*, const std::vector<at::Tensor>& of_answer) {
+    return of_answer;
+  }
+  struct Counter : torch::CustomClassHolder {
+    Counter() { most = std::max(most, ++now); }
+    ~Counter() override { --now; }
+    Counter(const Counter&) = delete;
+    Counter& operator=(const Counter&) = delete;
+  };
+  inline static int now = 0, most = 0;
+};
+
+class KeepingDenoiser : public WeightedDenoiser {
+ public:
+  using WeightedDenoiser::WeightedDenoiser;
+  at::Tensor Denoise(const at::Tensor& x, const at::Tensor& sigma, const Conditioning& conditioning) override {
+    return Kept::apply(WeightedDenoiser::Denoise(x, sigma, conditioning));
+  }
+};
+
+TEST_P(AnySampler, KeepsTheActivationsOfNoMoreThanOneCall) {
+  KeepingDenoiser network(NoiseSchedule::Discrete(LinearBetas(1000)));
+  Kept::most = 0;
+  const at::Tensor sum = Sample(network, options_, NoiseOf(3), {}).sum();
+  const int forward_calls = network.calls;
+  ASSERT_EQ(forward_calls, NumFunctionEvaluations(options_, network.schedule()));
+  ASSERT_GT(forward_calls, 1);
+  EXPECT_EQ(Kept::now, 0);
+  sum.backward();
+  EXPECT_EQ(network.calls, 2 * forward_calls);
+  EXPECT_EQ(Kept::most, 1);
+}
+
+TEST(OneStep, IsNotRecomputed) {
+  WeightedDenoiser network;
+  Sample(network, {.kind = SamplerKind::kConsistency}, NoiseOf(3), {}).sum().backward();
+  EXPECT_EQ(network.calls, 1);
 }
 
 TEST_P(AnySampler, DrawsFloat32ImagesOfTheNoisesShape) {

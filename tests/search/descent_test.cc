@@ -170,6 +170,31 @@ TEST(DescentTest, FewerStepsEndWhatWentFurther) {
   }
 }
 
+// The bottom of |a - b|^2 + r |a - a_start|^2 in a_2..a_K, where a_1 = 1 - (their sum) counts too.
+double DistanceFromStart(double regularisation) {
+  SearchOptions options = Options();
+  options.regularisation = regularisation;
+  options.starts = 1;
+  options.gradient_steps = 400;
+  options.patience = 1000;
+  Descent descent(options, Steps());
+  Play(descent, 1);
+  const auto population = descent.Population();
+  const Coefficients& start = BestOf(population, /*only_ema=*/true)->candidate.coefficients;
+  const Coefficients& end = population.back().candidate.coefficients;
+  double squares = 0;
+  for (std::size_t i = 0; i < start.size(); ++i) squares += (end[i] - start[i]) * (end[i] - start[i]);
+  return std::sqrt(squares);
+}
+
+TEST(DescentTest, RegularisationHoldsItBack) {
+  const double free = DistanceFromStart(0), held = DistanceFromStart(1), fast = DistanceFromStart(1e3);
+  EXPECT_GT(free, 0.5);
+  EXPECT_LT(held, 0.7 * free);
+  EXPECT_GT(held, 0.1 * free);
+  EXPECT_LT(fast, 0.02 * free);
+}
+
 TEST(DescentTest, RefusesASteadyState) {
   SearchOptions options = Options();
   options.schedule = "steady-state";

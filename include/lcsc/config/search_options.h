@@ -29,6 +29,7 @@ struct SearchOptions {
   std::int64_t gradient_steps = 30;  // of each descent
   double learning_rate = 0.05;       // Adam's, in units of a coefficient
   std::int64_t starts = 1;           // descents
+  double regularisation = 0;         // of a descent, on the squared distance from its start
   std::int64_t backward_every = 1;   // one of so many batches is gone back through, in turn
   std::int64_t noise_blocks = 1;     // blocks of the noise that the gradients take turns with
   std::int64_t patience = 5;         // points without improvement after which a descent goes back

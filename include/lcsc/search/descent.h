@@ -20,7 +20,8 @@ class EmaCandidates;
 // evaluations, the gradient on a block of noise that takes turns with the others of 1..noise_blocks, and for t > 0 the
 // score on block 0, on which no gradient is ever taken: it decides what the best point is. After `patience` points in a
 // row that were no better, or one without a gradient, the descent goes back to its best point with half of the step;
-// the third time, or when the best point itself has no gradient, it ends.
+// the third time, or when the best point itself has no gradient, it ends. A `regularisation` above 0 adds its multiple
+// of the squared distance from the start to what is descended on, not to any score.
 //
 // What a descent does depends on its own outcomes alone, whatever the order in which they come.
 class Descent : public Strategy {
@@ -45,6 +46,7 @@ class Descent : public Strategy {
     std::int64_t t = 0;
     Coefficients point;
     std::int64_t parent = kNoParent;  // whose gradient led here
+    Coefficients start;
     Coefficients best;
     double best_score = 0;
     double step = 0;
@@ -68,6 +70,7 @@ class Descent : public Strategy {
   void Advance(Path& path, std::int64_t gradient_id);
   void Judge(Path& path) const;
   void GoBack(Path& path) const;
+  std::vector<double> RegularisedGradient(const Path& path) const;
   void TakeStep(Path& path) const;
 
   SearchOptions options_;
