@@ -26,12 +26,16 @@ void AddSearchOptions(OptionSet& set, SearchOptions& options) {
                "a gradient goes back through one of so many batches, another one at each step, in the place of all: "
                "the statistics are still those of all samples; 1 is the exact gradient; of gradient and hybrid"),
           &options.backward_every, {1, 1'000'000});
+  set.Add(text("judge_every", "points",
+               "one of so many points of a descent has a score, and can be its best; gradient_steps is a multiple; of "
+               "gradient and hybrid"),
+          &options.judge_every, {1, 1'000'000});
   set.Add(text("noise_blocks", "blocks",
                "blocks of num_samples samples each, all others than the one that scores are computed on, with which "
                "gradients take turns; of gradient and hybrid"),
           &options.noise_blocks, {1, 1'000'000});
-  set.Add(text("patience", "points",
-               "after so many points in a row that were no better a descent goes back to its best one with half of "
+  set.Add(text("patience", "scores",
+               "after so many scores in a row that were no better a descent goes back to its best one with half of "
                "the step; the third time it ends; of gradient and hybrid"),
           &options.patience, {1, 1'000'000});
   set.Add(text("seed", "", "seed of parents, crossover and mutation"), &options.seed,

@@ -28,6 +28,10 @@ Descent::Descent(const SearchOptions& options, std::vector<std::int64_t> steps)
     throw ConfigError("search.schedule: search.strategy = {} knows no other than generational, found {}",
                       options_.strategy, options_.schedule);
   }
+  if (options_.gradient_steps % options_.judge_every != 0) {
+    throw ConfigError("search.gradient_steps: expected a multiple of search.judge_every = {}, found {}",
+                      options_.judge_every, options_.gradient_steps);
+  }
 }
 
 Descent::~Descent() = default;
@@ -58,7 +62,7 @@ std::vector<Candidate> Descent::Due() const {
                         .noise_block = 1 + path.t % options_.noise_blocks,
                         .wants_gradient = true};
     if (NeedsGradient(path)) due.push_back(candidate);
-    if (path.is_judged) continue;
+    if (!NeedsScore(path)) continue;
     ++candidate.id;
     candidate.noise_block = 0;
     candidate.wants_gradient = false;
@@ -89,7 +93,7 @@ void Descent::Tell(std::int64_t candidate_id, const Outcome& outcome) {
   Path& path = paths_[static_cast<std::size_t>((candidate_id - NumInitial()) / 2 % num_paths)];
   const bool is_gradient = (candidate_id - NumInitial()) % 2 == 0;
   (is_gradient ? path.gradient : path.score) = outcome;
-  const bool knows_gradient = path.gradient || !NeedsGradient(path), knows_score = path.score || path.is_judged;
+  const bool knows_gradient = path.gradient || !NeedsGradient(path), knows_score = path.score || !NeedsScore(path);
   if (knows_gradient && knows_score) Advance(path, is_gradient ? candidate_id : candidate_id - 1);
 }
 
@@ -130,7 +134,9 @@ void Descent::Advance(Path& path, std::int64_t gradient_id) {
 }
 
 void Descent::Judge(Path& path) const {
-  if (std::exchange(path.is_judged, false)) return;
+  const bool has_score = NeedsScore(path);
+  path.is_judged = false;
+  if (!has_score) return;
   if (!path.score->score || *path.score->score >= path.best_score) {
     ++path.stale;
     return;
@@ -182,7 +188,7 @@ bool Descent::Finished() const {
 std::int64_t Descent::planned_evaluations() const {
   if (Finished()) return static_cast<std::int64_t>(told_.size());
   const std::int64_t starts = std::min(options_.starts, NumInitial());
-  return NumInitial() + 2 * starts * most_steps_;
+  return NumInitial() + starts * (most_steps_ + most_steps_ / options_.judge_every);
 }
 
 SearchState Descent::State() const {

@@ -113,6 +113,40 @@ TEST(DescentTest, GradientsTakeTurnsWithTheBlocks) {
   EXPECT_EQ(blocks, (std::vector<std::int64_t>{1, 2, 3, 1, 2, 3}));
 }
 
+TEST(DescentTest, OnlyEveryNthPointIsJudged) {
+  SearchOptions options = Options();
+  options.starts = 1;
+  options.judge_every = 4;
+  Descent descent(options, Steps());
+  Play(descent, 1);
+  std::vector<std::int64_t> gradients, scores;
+  const auto population = descent.Population();
+  for (const EvaluatedCandidate& member : population) {
+    if (member.candidate.ema_rate) continue;
+    (member.candidate.wants_gradient ? gradients : scores).push_back(member.candidate.generation - 1);
+  }
+  EXPECT_EQ(gradients.size(), 40u);
+  EXPECT_EQ(scores, (std::vector<std::int64_t>{4, 8, 12, 16, 20, 24, 28, 32, 36, 40}));
+  EXPECT_EQ(descent.planned_evaluations(), static_cast<std::int64_t>(population.size()));
+  EXPECT_LT(*BestOf(population)->outcome.score, 0.02 * *BestOf(population, /*only_ema=*/true)->outcome.score);
+}
+
+TEST(DescentTest, MoreStepsContinueOneThatIsSeldomJudged) {
+  SearchOptions options = Options();
+  options.judge_every = 3;
+  options.gradient_steps = 6;
+  Descent first(options, Steps());
+  Play(first, 1);
+  options.gradient_steps = 12;
+  Descent longer(options, Steps()), whole(options, Steps());
+  longer.Restore(first.State());
+  Play(longer, 1);
+  Play(whole, 1);
+  EXPECT_EQ(PopulationDigest(longer.Population()), PopulationDigest(whole.Population()));
+  options.gradient_steps = 13;
+  EXPECT_THROW(Descent(options, Steps()), ConfigError);
+}
+
 // A step so long that every point is worse: back to the best one, with half of it, three times.
 TEST(DescentTest, EndsWhenNothingGetsBetter) {
   SearchOptions options = Options();

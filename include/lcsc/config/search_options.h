@@ -31,8 +31,9 @@ struct SearchOptions {
   std::int64_t starts = 1;           // descents
   double regularisation = 0;         // of a descent, on the squared distance from its start
   std::int64_t backward_every = 1;   // one of so many batches is gone back through, in turn
+  std::int64_t judge_every = 1;      // one of so many points has a score
   std::int64_t noise_blocks = 1;     // blocks of the noise that the gradients take turns with
-  std::int64_t patience = 5;         // points without improvement after which a descent goes back
+  std::int64_t patience = 5;         // scores without improvement after which a descent goes back
   std::vector<double> ema_rates;     // per training iteration; empty: a grid that suits the window
 };
 

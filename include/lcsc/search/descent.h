@@ -17,9 +17,9 @@ class EmaCandidates;
 // for the steps of a training run point in nearly independent directions, while theta_i - theta_1 have most of them in
 // common, so that equal steps in all a_i would go much farther along those. The sum stays 1. The EMA candidates come
 // first, as in Evolution. From each of the `starts` best a descent sets out: at its point x_t it asks for two
-// evaluations, the gradient on a block of noise that takes turns with the others of 1..noise_blocks, and for t > 0 the
-// score on block 0, on which no gradient is ever taken: it decides what the best point is. After `patience` points in a
-// row that were no better, or one without a gradient, the descent goes back to its best point with half of the step;
+// evaluations, the gradient on a block of noise that takes turns with the others of 1..noise_blocks, and for t > 0 that
+// is a multiple of judge_every the score on block 0, on which no gradient is ever taken: it decides what the best point
+// is. After `patience` scores in a row that were no better, or one without a gradient, the descent goes back to its best point with half of the step;
 // the third time, or when the best point itself has no gradient, it ends. A `regularisation` above 0 adds its multiple
 // of the squared distance from the start to what is descended on, not to any score.
 //
@@ -50,7 +50,7 @@ class Descent : public Strategy {
     Coefficients best;
     double best_score = 0;
     double step = 0;
-    int stale = 0;     // points since the best one
+    int stale = 0;     // scores since the best one
     int setbacks = 0;  // how often it went back
     int adam_steps = 0;
     std::vector<double> first_moments, second_moments;
@@ -62,6 +62,7 @@ class Descent : public Strategy {
   std::int64_t NumInitial() const;
   std::int64_t GradientId(std::size_t path) const;
   bool NeedsGradient(const Path& path) const { return path.t < most_steps_; }
+  bool NeedsScore(const Path& path) const { return !path.is_judged && path.t % options_.judge_every == 0; }
   void EndAt(std::int64_t most_steps);
   // Candidates whose evaluation can begin now, whether it has or not.
   std::vector<Candidate> Due() const;
