@@ -58,7 +58,7 @@ OutcomeTimes ReadOutcomeTimes(const fs::path& metrics_jsonl) {
   return times;
 }
 
-std::optional<Landscape> ReadLandscape(const fs::path& folder) {
+std::optional<LandscapeFacts> ReadLandscape(const fs::path& folder) {
   constexpr std::string_view kSignature = "\x89PNG\r\n\x1a\n";
   const fs::path image = folder / "landscape.png", facts = folder / "landscape.json";
   auto png = ReadSideFile(image);
@@ -66,7 +66,7 @@ std::optional<Landscape> ReadLandscape(const fs::path& folder) {
   if (!png->starts_with(kSignature)) {
     throw InputError("{}: expected a PNG image, found something else; remove it or make it again", image.string());
   }
-  Landscape landscape{std::move(*png), {}};
+  LandscapeFacts landscape{std::move(*png), {}};
   const auto text = ReadSideFile(facts);
   if (!text) return landscape;
   const json content = json::parse(*text, nullptr, /*allow_exceptions=*/false);

@@ -23,7 +23,7 @@ struct OutcomeTimes {
   std::int64_t unreadable_lines = 0;      // a kill cuts the last one off
 };
 
-struct Landscape {
+struct LandscapeFacts {
   std::string png;                                         // the file's bytes
   std::vector<std::pair<std::string, std::string>> facts;  // what landscape.json says in single words and numbers
 };
@@ -39,7 +39,7 @@ struct ReportFacts {
   std::optional<Trajectory> trajectory;  // none when it cannot be read any more
   std::string no_trajectory;             // then: why
   std::optional<Baselines> baselines;
-  std::optional<Landscape> landscape;
+  std::optional<LandscapeFacts> landscape;
 
   // Of the population; nullptr when none has a score.
   const EvaluatedCandidate* best() const { return BestOf(snapshot.population); }
@@ -48,7 +48,7 @@ struct ReportFacts {
 
 OutcomeTimes ReadOutcomeTimes(const std::filesystem::path& metrics_jsonl);
 // landscape.png and landscape.json; nullopt without the image. Throws InputError when one of them is damaged.
-std::optional<Landscape> ReadLandscape(const std::filesystem::path& folder);
+std::optional<LandscapeFacts> ReadLandscape(const std::filesystem::path& folder);
 
 // Everything but `evaluation` and `search`, which config.ini says, into `facts`. Only reads. Throws InputError.
 //   facts: its folder and evaluation are set.

@@ -211,7 +211,7 @@ PageSection SamplesSection(const ReportFacts& facts, const SampleSheet& sheet) {
   return section;
 }
 
-PageSection LandscapeSection(const Landscape& landscape) {
+PageSection LandscapeSection(const LandscapeFacts& landscape) {
   const std::string image =
       fmt::format("<p><img class=\"picture\" src=\"{}\" alt=\"landscape of scores\"></p>\n", PngUri(landscape.png));
   return {"landscape", "Landscape", image + (landscape.facts.empty() ? "" : FactsHtml(landscape.facts))};

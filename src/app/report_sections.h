@@ -27,7 +27,7 @@ PageSection StagesSection(const ReportFacts& facts);
 PageSection BaselinesSection(const ReportFacts& facts);
 PageSection SamplesSection(const ReportFacts& facts, const SampleSheet& sheet);
 // REQUIRES: there is a landscape.
-PageSection LandscapeSection(const Landscape& landscape);
+PageSection LandscapeSection(const LandscapeFacts& landscape);
 PageSection ProvenanceSection(const ReportFacts& facts);
 
 }  // namespace lcsc
