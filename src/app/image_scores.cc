@@ -3,6 +3,7 @@
 #include "lcsc/base/digest.h"
 #include "lcsc/base/error.h"
 #include "lcsc/io/safetensors.h"
+#include "lcsc/model/json_reader.h"
 
 namespace lcsc {
 namespace {
@@ -43,7 +44,7 @@ at::Tensor ReadImageScores(const std::filesystem::path& path, const nlohmann::js
     throw InputError(
         "--baseline-scores {}: expected {} {}, as of the scores to compare, found {}; a win rate needs the same "
         "samples under the same scorer",
-        path.string(), name, expected.dump(), value.dump());
+        path.string(), name, Brief(expected), Brief(value));
   }
   at::Tensor scores = file.Read(kScores);
   const std::int64_t n = facts.at("num_samples").get<std::int64_t>();

@@ -46,7 +46,7 @@ class ByteReader {
   template <typename T>
   void GetArray(T* values, std::size_t count) {
     LCSC_CHECK(count <= bytes_.size() / sizeof(T));
-    std::memcpy(values, bytes_.data(), count * sizeof(T));
+    if (count > 0) std::memcpy(values, bytes_.data(), count * sizeof(T));
     bytes_ = bytes_.subspan(count * sizeof(T));
   }
   std::string GetText() {

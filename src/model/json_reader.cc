@@ -8,6 +8,11 @@
 
 namespace lcsc {
 
+std::string Brief(const nlohmann::json& value) {
+  if (!value.is_structured()) return value.dump();
+  return fmt::format("an {} of {}", value.type_name(), value.size());
+}
+
 JsonReader::JsonReader(const nlohmann::json& json, std::string subject) : json_(json), subject_(std::move(subject)) {
   if (!json.is_object()) throw ConfigError("{}: expected a JSON object, found {}", subject_, json.type_name());
 }
@@ -75,7 +80,7 @@ void JsonReader::RefuseWord(const std::string& key, const std::string& word,
 }
 
 void JsonReader::RefuseType(const std::string& key, const nlohmann::json& value, const char* expected) const {
-  throw ConfigError("{}: \"{}\" is {}; expected {}", subject_, key, value.dump(), expected);
+  throw ConfigError("{}: \"{}\" is {}; expected {}", subject_, key, Brief(value), expected);
 }
 
 bool JsonReader::IsWhole(const nlohmann::json& value) {

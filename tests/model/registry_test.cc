@@ -72,6 +72,20 @@ nlohmann::json SmallDdpm() {
   return {{"image_size", 4}, {"ch", 32}, {"ch_mult", {1}}, {"num_res_blocks", 1}, {"beta_schedule", "linear"}};
 }
 
+// As deep as a file is long: what is shown of it must not be found by recursion.
+TEST(MakeDenoiser, NamesTheTypeOfAValueHoweverDeepItIs) {
+  nlohmann::json deep = nlohmann::json::array();
+  for (int i = 0; i < 1'000'000; ++i) deep = nlohmann::json::array({std::move(deep)});
+  nlohmann::json network = nlohmann::json::object();
+  network["model_type"] = std::move(deep);
+  try {
+    MakeDenoiser(network);
+    ADD_FAILURE() << "it was taken";
+  } catch (const ConfigError& error) {
+    EXPECT_THAT(error.what(), testing::HasSubstr("\"model_type\" is an array of 1; expected"));
+  }
+}
+
 TEST(MakeDenoiser, RefusesWhatEachCodeBaseDoesNotKnow) {
   const auto refusal = [](nlohmann::json json, const std::string& key, const nlohmann::json& value) {
     json[key] = value;

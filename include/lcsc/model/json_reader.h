@@ -10,6 +10,10 @@
 
 namespace lcsc {
 
+// What a message shows of a value: a scalar as it is, of anything else its type and size. Does not recurse: a stranger's
+// JSON may be nested as deep as its file is long.
+std::string Brief(const nlohmann::json& value);
+
 class JsonReader {
  public:
   // subject names the JSON in messages: "network JSON". Throws ConfigError when json is no object.
