@@ -58,7 +58,7 @@ class SearchCommand : public Command {
           limits.gradients = WantsGradients(file_.search);
           limits.backward_every = file_.search.backward_every;
           limits.noise_blocks = file_.search.noise_blocks;
-          limits.races = file_.search.racing == "on";
+          limits.races = file_.search.racing != "off";
           return std::make_unique<CandidateEvaluator>(file_.evaluation, group, limits);
         },
         [&](EvaluationPool& pool) {

@@ -62,14 +62,16 @@ void AddSearchOptions(OptionSet& set, SearchOptions& options) {
            "none; convex: negative coefficients become 0 and all are divided by their sum; clip: a_2..a_K above "
            "1 become 1 (both from App. F of the paper, where both found worse weights); of evolution"),
       &options.restriction, {"none", "convex", "clip"});
-  set.AddChoice(text("racing", "",
-                     "on: the score is also computed of the first eighth, quarter and half of a child's samples, and a "
-                     "child that cannot become a parent any more is not evaluated to its end; off: all are, as in the "
-                     "paper; of evolution and hybrid"),
-                &options.racing, {"off", "on"});
+  set.AddChoice(
+      text("racing", "",
+           "the score is also computed of the first eighth, quarter and half of a child's samples, and a child is "
+           "not evaluated to its end that cannot become a parent any more (parents) or the best of all "
+           "(best: it may still be a parent, with an estimated score); off: all are, as in the paper; of "
+           "evolution and hybrid"),
+      &options.racing, {"off", "parents", "best"});
   set.Add(text("race_risk", "probability",
-               "that racing stops a child which would have become a parent, estimated from how far the scores of a "
-               "part and of all samples differ for the best candidates"),
+               "that racing stops a child which would have become a parent, or the best; estimated from how the scores "
+               "of a part and of all samples go together for the best candidates"),
           &options.race_risk, {1e-9, 0.5});
   set.AddChoice(text("schedule", "",
                      "generational: parents are the best of earlier generations, which all workers finish first "

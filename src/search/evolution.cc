@@ -6,13 +6,12 @@
 #include "ema_candidates.h"
 #include "lcsc/base/error.h"
 #include "lcsc/base/philox.h"
-#include "lcsc/search/race.h"
 #include "same_candidate.h"
 
 namespace lcsc {
 namespace {
 
-constexpr std::int64_t kMostWitnesses = 32;
+constexpr std::int64_t kControlEvery = 10;
 
 }  // namespace
 
@@ -26,16 +25,16 @@ Evolution::Evolution(const SearchOptions& options, std::vector<std::int64_t> ste
       initial_(std::make_unique<EmaCandidates>(options, std::move(steps))),
       founders_(std::move(founders)),
       steady_state_(options.schedule == "steady-state"),
-      most_ranked_(static_cast<std::size_t>(options.racing == "on" ? std::max(options.max_parents, kMostWitnesses)
-                                                                   : options.max_parents)),
-      next_id_(founders_.first_id) {
+      next_id_(founders_.first_id),
+      best_(options.max_parents),
+      ranking_(options.max_parents) {
   constexpr std::int64_t kMaxEvaluations = std::int64_t{1} << 32;  // a candidate's id indexes its random stream
   if (planned_evaluations() >= kMaxEvaluations) {
     throw ConfigError("search.epochs x search.children: expected fewer than {} evaluations, found {}", kMaxEvaluations,
                       planned_evaluations());
   }
-  for (const EvaluatedCandidate& founder : founders_.population) Rank(founder);
-  LCSC_CHECK(founders_.first_id == 0 || !best_.empty());
+  for (const EvaluatedCandidate& founder : founders_.population) best_.Add(founder, {});
+  LCSC_CHECK(founders_.first_id == 0 || best_.size() > 0);
   if (founders_.first_id == 0) return;
   generation_ = 1;
   ranking_ = best_;
@@ -64,16 +63,15 @@ Candidate Evolution::Child(std::int64_t id) const {
   RandomStream random({.purpose = RandomPurpose::kCandidate,
                        .seed = static_cast<std::uint64_t>(options_.seed),
                        .index = static_cast<std::uint64_t>(id)});
-  const Members& parents = Ranking();
-  const auto num_parents = std::min<std::uint64_t>(parents.size(), static_cast<std::uint64_t>(options_.max_parents));
+  const std::uint64_t num_parents = Ranking().size();
   const std::uint64_t first = random.NextBelow(num_parents);
   std::uint64_t second = first;
   if (num_parents > 1) {
     second = random.NextBelow(num_parents - 1);
     if (second >= first) ++second;
   }
-  const Candidate& father = parents[first]->candidate;
-  const Candidate& mother = parents[second]->candidate;
+  const Candidate& father = Ranking().parent(first).candidate;
+  const Candidate& mother = Ranking().parent(second).candidate;
   const bool mixed = random.NextUniform() < options_.crossover_rate;
   Candidate child{.id = id,
                   .generation = GenerationOf(id),
@@ -86,15 +84,19 @@ Candidate Evolution::Child(std::int64_t id) const {
   }
   CompleteFirst(child.coefficients);
   Restrict(child.coefficients, RestrictionOf(options_.restriction));
-  if (options_.racing == "on") SetBars(child);
+  if (options_.racing != "off") SetBars(child);
   return child;
 }
 
-// While there are fewer parents, every score makes one.
+// While there are fewer parents, every score makes one. Where nearly all are stopped, those that are not keep the
+// witnesses near to where the search is.
 void Evolution::SetBars(Candidate& child) const {
-  const auto last_parent = static_cast<std::size_t>(options_.max_parents) - 1;
-  if (Ranking().size() <= last_parent) return;
-  child.bars = RaceBars(Ranking(), *Ranking()[last_parent]->outcome.score, options_.race_risk);
+  const Standings& standings = Ranking();
+  if (!standings.is_full() || standings.witnesses().empty()) return;
+  const bool for_best = options_.racing == "best";
+  if (for_best && (child.id - FirstIdOf(child.generation)) % kControlEvery == 0) return;
+  const double target = for_best ? *standings.witnesses().front()->outcome.score : standings.last_score();
+  child.bars = RaceBars(standings.witnesses(), target, options_.race_risk);
 }
 
 Candidate Evolution::Draw(std::int64_t id) const {
@@ -105,7 +107,7 @@ Candidate Evolution::Draw(std::int64_t id) const {
 
 bool Evolution::IsDue(std::int64_t id) const {
   if (GenerationOf(id) == 0) return true;
-  return steady_state_ ? !best_.empty() : GenerationOf(id) <= generation_;
+  return steady_state_ ? best_.size() > 0 : GenerationOf(id) <= generation_;
 }
 
 std::optional<Candidate> Evolution::Ask() {
@@ -127,19 +129,11 @@ void Evolution::Tell(std::int64_t candidate_id, const Outcome& outcome) {
   EvaluatedCandidate member{.candidate = std::move(asked->second), .outcome = outcome};
   if (steady_state_) member.order = NumTold();
   asked_.erase(asked);
-  Rank(told_[candidate_id] = std::move(member));
+  best_.Add(told_[candidate_id] = std::move(member), Ranking().witnesses());
   if (NumTold() == NumInitial()) RankInitial(told_);  // throws when none has a score
   if (NumTold() < FirstIdOf(generation_ + 1)) return;
   ++generation_;
   ranking_ = best_;
-}
-
-void Evolution::Rank(const EvaluatedCandidate& member) {
-  if (!member.outcome.score) return;
-  const auto place = std::upper_bound(best_.begin(), best_.end(), &member,
-                                      [](const auto* a, const auto* b) { return RanksBefore(*a, *b); });
-  best_.insert(place, &member);
-  if (best_.size() > most_ranked_) best_.pop_back();
 }
 
 SearchState Evolution::State() const {
@@ -176,7 +170,7 @@ void Evolution::RestoreGenerations(const SearchState& saved) {
 // Everything happens again as it did: before the t-th outcome is told, those candidates are drawn that saw t outcomes.
 void Evolution::RestoreOrder(const SearchState& saved) {
   std::vector<const Candidate*> drawn;
-  Members told;
+  std::vector<const EvaluatedCandidate*> told;
   for (const EvaluatedCandidate& member : saved.population) {
     drawn.push_back(&member.candidate);
     told.push_back(&member);

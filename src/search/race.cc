@@ -1,8 +1,13 @@
 #include "lcsc/search/race.h"
 
+#include <algorithm>
+#include <array>
 #include <boost/math/distributions/students_t.hpp>
+#include <boost/math/tools/roots.hpp>
 #include <charconv>
 #include <cmath>
+#include <numeric>
+#include <set>
 
 #include "lcsc/base/error.h"
 
@@ -12,14 +17,63 @@ namespace {
 constexpr std::string_view kLookPrefix = "score_of_first_";
 constexpr std::size_t kFewestWitnesses = 5;
 
-double BarOf(const std::vector<double>& differences, double target, double risk) {
-  const auto n = static_cast<double>(differences.size());
-  double mean = 0, squares = 0;
-  for (const double e : differences) mean += e / n;
-  for (const double e : differences) squares += (e - mean) * (e - mean);
-  const double spread = std::sqrt(squares / (n - 1));
-  const double t = boost::math::quantile(boost::math::complement(boost::math::students_t(n - 1), risk));
-  return target - mean + t * spread * std::sqrt(1 + 1 / n);
+// Least squares over the witnesses that have a look: x its score, y the score of all samples.
+class Line {
+ public:
+  Line(const Witnesses& witnesses, std::int64_t num_samples) {
+    std::vector<std::array<double, 2>> points;
+    for (const EvaluatedCandidate* witness : witnesses) {
+      LCSC_CHECK(witness->outcome.score);
+      const auto look = witness->outcome.metrics.find(LookName(num_samples));
+      if (look != witness->outcome.metrics.end()) points.push_back({look->second, *witness->outcome.score});
+    }
+    n_ = static_cast<double>(points.size());
+    for (const auto& [x, y] : points) mean_x_ += x / n_, mean_y_ += y / n_;
+    double s_xy = 0, s_yy = 0;
+    for (const auto& [x, y] : points) {
+      s_xx_ += (x - mean_x_) * (x - mean_x_);
+      s_xy += (x - mean_x_) * (y - mean_y_);
+      s_yy += (y - mean_y_) * (y - mean_y_);
+    }
+    if (points.size() < kFewestWitnesses || s_xx_ == 0) return;
+    slope_ = s_xy / s_xx_;
+    deviation_ = std::sqrt(std::max(0.0, s_yy - slope_ * s_xy) / (n_ - 2));
+  }
+
+  double At(double x) const { return mean_y_ + slope_ * (x - mean_x_); }
+
+  // Where the lower end of the prediction interval crosses the target; nullopt where it does not rise for ever.
+  std::optional<double> Bar(double target, double risk) const {
+    if (slope_ == 0) return std::nullopt;
+    const double t = boost::math::quantile(boost::math::complement(boost::math::students_t(n_ - 2), risk));
+    if (slope_ <= t * deviation_ / std::sqrt(s_xx_)) return std::nullopt;
+    const auto excess = [&](double x) {
+      const double off = x - mean_x_;
+      return At(x) - t * deviation_ * std::sqrt(1 + 1 / n_ + off * off / s_xx_) - target;
+    };
+    double low = mean_x_ - 1, high = mean_x_ + 1;
+    while (excess(low) > 0) low -= high - low;
+    while (excess(high) < 0) high += high - low;
+    constexpr int kBits = 52;
+    const auto [below, above] =
+        boost::math::tools::bisect(excess, low, high, boost::math::tools::eps_tolerance<double>(kBits));
+    return std::midpoint(below, above);
+  }
+
+ private:
+  double n_ = 0, mean_x_ = 0, mean_y_ = 0, s_xx_ = 0;
+  double slope_ = 0;  // 0: none could be fitted
+  double deviation_ = 0;
+};
+
+std::set<std::int64_t> LooksOf(const Witnesses& witnesses) {
+  std::set<std::int64_t> looks;
+  for (const EvaluatedCandidate* witness : witnesses) {
+    for (const auto& [name, value] : witness->outcome.metrics) {
+      if (SamplesOfLook(name) > 0) looks.insert(SamplesOfLook(name));
+    }
+  }
+  return looks;
 }
 
 }  // namespace
@@ -42,22 +96,20 @@ std::int64_t SamplesDrawn(const Outcome& outcome, std::int64_t num_samples) {
   return drawn;
 }
 
-std::map<std::int64_t, double> RaceBars(const std::vector<const EvaluatedCandidate*>& witnesses, double target,
-                                        double risk) {
-  std::map<std::int64_t, std::vector<double>> differences;
-  for (const EvaluatedCandidate* witness : witnesses) {
-    LCSC_CHECK(witness->outcome.score);
-    for (const auto& [name, partial] : witness->outcome.metrics) {
-      const std::int64_t num_samples = SamplesOfLook(name);
-      if (num_samples > 0) differences[num_samples].push_back(*witness->outcome.score - partial);
-    }
-  }
+std::map<std::int64_t, double> RaceBars(const Witnesses& witnesses, double target, double risk) {
+  const std::set<std::int64_t> looks = LooksOf(witnesses);
   std::map<std::int64_t, double> bars;
-  for (const auto& [num_samples, values] : differences) {
-    if (values.size() < kFewestWitnesses) continue;
-    bars[num_samples] = BarOf(values, target, risk / static_cast<double>(differences.size()));
+  for (const std::int64_t look : looks) {
+    const auto bar = Line(witnesses, look).Bar(target, risk / static_cast<double>(looks.size()));
+    if (bar) bars[look] = *bar;
   }
   return bars;
+}
+
+std::optional<double> EstimatedScore(const Outcome& stopped, const Witnesses& witnesses) {
+  const std::int64_t look = SamplesDrawn(stopped, 0);
+  if (look == 0 || !LooksOf(witnesses).contains(look)) return std::nullopt;
+  return Line(witnesses, look).At(stopped.metrics.at(LookName(look)));
 }
 
 }  // namespace lcsc

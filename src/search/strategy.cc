@@ -10,10 +10,9 @@ namespace lcsc {
 
 std::unique_ptr<Strategy> MakeStrategy(const SearchOptions& options, std::vector<std::int64_t> steps) {
   const std::string& name = options.strategy;
-  const bool races = options.racing == "on";
-  if (races && name != "evolution" && name != "hybrid") {
-    throw ConfigError("search.racing: expected off with search.strategy = {}, whose candidates all matter, found on",
-                      name);
+  if (options.racing != "off" && name != "evolution" && name != "hybrid") {
+    throw ConfigError("search.racing: expected off with search.strategy = {}, whose candidates all matter, found {}",
+                      name, options.racing);
   }
   if (options.restriction != "none" && name != "evolution") {
     throw ConfigError("search.restriction: expected none with search.strategy = {}, found {}", name,

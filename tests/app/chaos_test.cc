@@ -83,7 +83,7 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(Case{"Evolution", {}, 100},
                     Case{"Hybrid", {"--set", "search.strategy=hybrid", "--set", "search.gradient_steps=8"}},
                     Case{"CmaEs", {"--set", "search.strategy=cma-es"}},
-                    Case{"Racing", {"--set", "search.racing=on", "--set", "evaluation.batch_size=20"}}),
+                    Case{"Racing", {"--set", "search.racing=best", "--set", "evaluation.batch_size=20"}}),
     [](const auto& tested) { return std::string(tested.param.name); });
 
 }  // namespace

@@ -53,12 +53,14 @@ INSTANTIATE_TEST_SUITE_P(
     Strategies, StrategySearchTest,
     testing::Values(Case{"Hybrid", {"--set", "search.strategy=hybrid", "--set", "search.gradient_steps=3"}},
                     Case{"CmaEs", {"--set", "search.strategy=cma-es"}},
-                    Case{"Racing", {"--set", "search.racing=on", "--set", "search.race_risk=0.2"}}),
+                    Case{"Racing", {"--set", "search.racing=parents", "--set", "search.race_risk=0.2"}},
+                    Case{"RacingForBest", {"--set", "search.racing=best", "--set", "search.race_risk=0.2"}}),
     [](const auto& tested) { return std::string(tested.param.name); });
 
 using RaceTest = StrategySearchTest;
 INSTANTIATE_TEST_SUITE_P(Risk, RaceTest,
-                         testing::Values(Case{"Race", {"--set", "search.racing=on", "--set", "search.race_risk=0.2"}}));
+                         testing::Values(Case{"Race",
+                                              {"--set", "search.racing=parents", "--set", "search.race_risk=0.2"}}));
 
 TEST_P(RaceTest, SaysHowMuchItDrew) {
   const CommandResult result = RunCommand(MpiLcsc(3, Search("race")));

@@ -18,7 +18,7 @@ ONE_GROUP = ["--set", "run.group_size=2"]
 GRADIENT = [*ONE_GROUP, "--set", "search.backward_every=2"]
 STRATEGIES = {
     "evolution": GROUPS,
-    "evolution, racing": [*GROUPS, "--set", "search.racing=on"],
+    "evolution, racing": [*GROUPS, "--set", "search.racing=best", "--set", "search.race_risk=0.05"],
     "cma-es": [*GROUPS, "--set", "search.strategy=cma-es"],
     "gradient, 5 steps": [*GRADIENT, "--set", "search.strategy=gradient", "--set", "search.gradient_steps=5"],
     "gradient, 10 steps": [*GRADIENT, "--set", "search.strategy=gradient", "--set", "search.gradient_steps=10"],

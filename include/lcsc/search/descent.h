@@ -19,9 +19,10 @@ class EmaCandidates;
 // first, as in Evolution. From each of the `starts` best a descent sets out: at its point x_t it asks for two
 // evaluations, the gradient on a block of noise that takes turns with the others of 1..noise_blocks, and for t > 0 that
 // is a multiple of judge_every the score on block 0, on which no gradient is ever taken: it decides what the best point
-// is. After `patience` scores in a row that were no better, or one without a gradient, the descent goes back to its best point with half of the step;
-// the third time, or when the best point itself has no gradient, it ends. A `regularisation` above 0 adds its multiple
-// of the squared distance from the start to what is descended on, not to any score.
+// is. After `patience` scores in a row that were no better, or one without a gradient, the descent goes back to its
+// best point with half of the step; the third time, or when the best point itself has no gradient, it ends. A
+// `regularisation` above 0 adds its multiple of the squared distance from the start to what is descended on, not to any
+// score.
 //
 // What a descent does depends on its own outcomes alone, whatever the order in which they come.
 class Descent : public Strategy {

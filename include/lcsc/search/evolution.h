@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "lcsc/config/search_options.h"
+#include "lcsc/search/standings.h"
 #include "lcsc/search/strategy.h"
 
 namespace lcsc {
@@ -25,7 +26,9 @@ class EmaCandidates;
 // each outcome its place in the `order`: from the two the same search can be done again, whatever the speed of those
 // who evaluate (Restore does, and service/replay_pool.h).
 //
-// search.racing: once there are M_CP parents, children race against the last of them (search/race.h).
+// search.racing: once there are M_CP parents, children race (search/race.h). parents: against the last of them, so that
+// the search is the one without racing as long as no stop was wrong. best: against the best score; one that is stopped
+// takes its place among the parents by its estimated score, and every tenth child of a generation is evaluated whole.
 class Evolution : public Strategy {
  public:
   // steps: the training iteration of each checkpoint, ascending, K >= 2.
@@ -50,8 +53,6 @@ class Evolution : public Strategy {
   double MutationStd(std::int64_t generation) const;
 
  private:
-  using Members = std::vector<const EvaluatedCandidate*>;
-
   // Founders and what there is room for before first_id count as told.
   std::int64_t NumTold() const { return founders_.first_id + static_cast<std::int64_t>(told_.size()); }
   std::int64_t NumInitial() const;
@@ -61,9 +62,8 @@ class Evolution : public Strategy {
   bool IsDue(std::int64_t id) const;
   Candidate Draw(std::int64_t id) const;
   Candidate Child(std::int64_t id) const;
-  const Members& Ranking() const { return steady_state_ ? best_ : ranking_; }
+  const Standings& Ranking() const { return steady_state_ ? best_ : ranking_; }
   void SetBars(Candidate& child) const;
-  void Rank(const EvaluatedCandidate& member);
   // Takes a saved candidate as asked for, in the moment in which it was.
   void Readmit(const Candidate& saved);
   void RestoreGenerations(const SearchState& saved);
@@ -73,14 +73,13 @@ class Evolution : public Strategy {
   std::unique_ptr<const EmaCandidates> initial_;
   Founders founders_;
   bool steady_state_;
-  std::size_t most_ranked_;  // M_CP, or as many as a race wants to witness
   std::map<std::int64_t, EvaluatedCandidate> told_;
   std::map<std::int64_t, Candidate> asked_;  // asked for, not yet told
   std::deque<std::int64_t> again_;           // of those, the ones that a resumed search must ask for again
   std::int64_t next_id_;                     // none that follows has been drawn, unless it was restored as told
   std::int64_t generation_ = 0;              // all before it have been told
-  Members best_;                             // so many of those told, best first
-  Members ranking_;                          // generational: best_ when the generation began
+  Standings best_;                           // of those told
+  Standings ranking_;                        // generational: best_ when the generation began
 };
 
 }  // namespace lcsc
