@@ -40,11 +40,12 @@ class Line {
     deviation_ = std::sqrt(std::max(0.0, s_yy - slope_ * s_xy) / (n_ - 2));
   }
 
+  bool is_fitted() const { return slope_ != 0; }
   double At(double x) const { return mean_y_ + slope_ * (x - mean_x_); }
 
   // Where the lower end of the prediction interval crosses the target; nullopt where it does not rise for ever.
   std::optional<double> Bar(double target, double risk) const {
-    if (slope_ == 0) return std::nullopt;
+    if (!is_fitted()) return std::nullopt;
     const double t = boost::math::quantile(boost::math::complement(boost::math::students_t(n_ - 2), risk));
     if (slope_ <= t * deviation_ / std::sqrt(s_xx_)) return std::nullopt;
     const auto excess = [&](double x) {
@@ -109,7 +110,9 @@ std::map<std::int64_t, double> RaceBars(const Witnesses& witnesses, double targe
 std::optional<double> EstimatedScore(const Outcome& stopped, const Witnesses& witnesses) {
   const std::int64_t look = SamplesDrawn(stopped, 0);
   if (look == 0 || !LooksOf(witnesses).contains(look)) return std::nullopt;
-  return Line(witnesses, look).At(stopped.metrics.at(LookName(look)));
+  const Line line(witnesses, look);
+  if (!line.is_fitted()) return std::nullopt;
+  return line.At(stopped.metrics.at(LookName(look)));
 }
 
 }  // namespace lcsc
