@@ -1,4 +1,5 @@
 # lcsc_room(NAME TORCH? SOURCES ... LINK ... PRIVATE_LINK ...): one static library per room, with the alias lcsc::NAME.
+# With LCSC_UNITY eight of its sources are compiled together, so that what is in their unnamed namespaces needs names of its own.
 # TORCH: the room's sources see LibTorch and share its precompiled header.
 function(lcsc_room name)
   cmake_parse_arguments(ROOM "TORCH" "" "SOURCES;LINK;PRIVATE_LINK" ${ARGN})
@@ -9,6 +10,9 @@ function(lcsc_room name)
   if(ROOM_TORCH)
     target_link_libraries(lcsc_${name} PUBLIC lcsc_torch)
     lcsc_use_torch_pch(lcsc_${name})
+  endif()
+  if(LCSC_UNITY AND NOT LCSC_WITH_CUDA)
+    set_target_properties(lcsc_${name} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
   endif()
 endfunction()
 

@@ -10,6 +10,7 @@
 #include "lcsc/base/cpu.h"
 #include "lcsc/base/digest.h"
 #include "lcsc/base/memory.h"
+#include "lcsc/base/process.h"
 #include "lcsc/comm/group.h"
 #include "lcsc/model/threads.h"
 #include "lcsc/service/machine_bench.h"
@@ -19,12 +20,6 @@ namespace {
 
 constexpr double kProductSeconds = 0.15;
 constexpr std::int64_t kProductSide = 768;  // 0.1 s with the slowest BLAS
-
-std::string HostName() {
-  std::array<char, 256> name{};
-  ::gethostname(name.data(), name.size() - 1);
-  return name.data();
-}
 
 std::int64_t LimitOf(__rlimit_resource resource) {
   rlimit limit{};

@@ -9,7 +9,7 @@ namespace lcsc {
 namespace {
 
 constexpr const char* kScores = "scores";
-constexpr const char* kFacts = "lcsc";
+constexpr const char* kFactsKey = "lcsc";
 
 nlohmann::json DigestOrNull(const std::string& file) {
   return file.empty() ? nlohmann::json() : nlohmann::json(DigestOfFile(file));
@@ -25,12 +25,12 @@ nlohmann::json ScoreFacts(const EvaluationOptions& options, bool are_samples) {
 }
 
 void WriteImageScores(const std::filesystem::path& path, const at::Tensor& scores, const nlohmann::json& facts) {
-  WriteSafetensors(path, {{kScores, scores}}, {{kFacts, facts.dump()}});
+  WriteSafetensors(path, {{kScores, scores}}, {{kFactsKey, facts.dump()}});
 }
 
 at::Tensor ReadImageScores(const std::filesystem::path& path, const nlohmann::json& facts) {
   const SafetensorsFile file(path);
-  const auto text = file.metadata().find(kFacts);
+  const auto text = file.metadata().find(kFactsKey);
   const auto found = text == file.metadata().end()
                          ? nlohmann::json()
                          : nlohmann::json::parse(text->second, nullptr, /*allow_exceptions=*/false);

@@ -13,7 +13,7 @@ namespace lcsc {
 namespace {
 
 // The first fields of a line, and what is left of it behind their commas as the last.
-std::vector<std::string> Fields(const std::string& line, std::size_t count) {
+std::vector<std::string> SplitLine(const std::string& line, std::size_t count) {
   std::vector<std::string> fields;
   std::size_t begin = 0;
   while (fields.size() + 1 < count) {
@@ -87,7 +87,7 @@ std::string Landscape::ToCsv() const {
 }
 
 bool Landscape::ReadLine(const std::string& line) {
-  const std::vector<std::string> fields = Fields(line, 11);
+  const std::vector<std::string> fields = SplitLine(line, 11);
   const auto id = fields.size() == 11 ? NumberOf<std::int64_t>(fields[0]) : std::nullopt;
   if (!id || *id < 0 || *id >= num_points()) return false;
   Outcome outcome;

@@ -20,7 +20,7 @@ namespace {
 
 const std::vector<std::string> kMetrics = {"fid", "kid", "is", "prc"};
 // What must agree for two sides to be comparable, where both files state it.
-constexpr std::array<const char*, 2> kFacts = {"protocol", "extractor_digest"};
+constexpr std::array<const char*, 2> kSharedFacts = {"protocol", "extractor_digest"};
 constexpr const char* kPaper = "paper";
 constexpr const char* kTorchFidelity = "torch-fidelity";
 
@@ -163,7 +163,7 @@ class MetricsCommand : public Command {
       throw InputError("{} has {} features, {} has {}; compare what one extractor made", generated.Text(),
                        generated.dim(), reference.Text(), reference.dim());
     }
-    for (const char* fact : kFacts) {
+    for (const char* fact : kSharedFacts) {
       const std::string ours = generated.file().Fact(fact), theirs = reference.file().Fact(fact);
       if (force_ || ours.empty() || theirs.empty() || ours == theirs) continue;
       throw InputError(
@@ -185,7 +185,7 @@ class MetricsCommand : public Command {
     generated.Describe("generated", facts);
     reference.Describe("reference", facts);
     facts["num_features"] = generated.dim();
-    for (const char* fact : kFacts) {
+    for (const char* fact : kSharedFacts) {
       const std::string ours = generated.file().Fact(fact), theirs = reference.file().Fact(fact);
       if (!ours.empty() || !theirs.empty()) facts[fact] = ours.empty() ? theirs : ours;
       if (!ours.empty() && !theirs.empty() && ours != theirs) facts[std::string("reference_") + fact] = theirs;

@@ -9,8 +9,8 @@
 namespace lcsc {
 namespace {
 
-constexpr std::string_view kMagic = "\x93NUMPY";
-constexpr std::size_t kAlignment = 64;
+constexpr std::string_view kNpyMagic = "\x93NUMPY";
+constexpr std::size_t kNpyAlignment = 64;
 constexpr std::size_t kLengthBytesOfVersion1 = 2;
 
 std::smatch Find(const std::string& dictionary, const char* pattern, const std::string& where) {
@@ -36,8 +36,8 @@ std::int64_t NpyHeader::NumElements(const std::string& where) const {
 }
 
 std::size_t NpyLengthBytes(const std::string& start, const std::string& where) {
-  const bool is_npy = start.size() == kNpyVersionBytes && start.starts_with(kMagic);
-  const int version = is_npy ? start[kMagic.size()] : 0;
+  const bool is_npy = start.size() == kNpyVersionBytes && start.starts_with(kNpyMagic);
+  const int version = is_npy ? start[kNpyMagic.size()] : 0;
   if (version < 1 || version > 3) {
     throw InputError("{}: expected a .npy array of version 1 to 3; the file is damaged or newer, make it again", where);
   }
@@ -68,10 +68,10 @@ std::string MakeNpyStart(const NpyHeader& header) {
   std::string dictionary = fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}{}), }}", header.descr,
                                        fmt::join(header.shape, ", "), header.shape.size() == 1 ? "," : "");
   const std::size_t unpadded = kNpyVersionBytes + kLengthBytesOfVersion1 + dictionary.size() + 1;
-  dictionary.append((kAlignment - unpadded % kAlignment) % kAlignment, ' ');
+  dictionary.append((kNpyAlignment - unpadded % kNpyAlignment) % kNpyAlignment, ' ');
   dictionary += '\n';
   LCSC_CHECK(dictionary.size() <= std::numeric_limits<std::uint16_t>::max());
-  std::string start(kMagic);
+  std::string start(kNpyMagic);
   start += {'\x01', '\x00', static_cast<char>(dictionary.size() & 0xff), static_cast<char>(dictionary.size() >> 8)};
   return start + dictionary;
 }

@@ -17,16 +17,16 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr const char* kSuffix = ".npy";
-constexpr std::size_t kMaxHeaderBytes = 1 << 14;
+constexpr std::size_t kMaxNpyHeaderBytes = 1 << 14;
 constexpr std::int64_t kMaxTextCharacters = 1 << 24;
 // 1 January 1980, the first day that a zip can name: the same content gives the same bytes.
 constexpr zip_uint16_t kFirstDosDate = 0x21;
 
-struct TypePair {
+struct NpyType {
   const char* descr;
   at::ScalarType torch;
 };
-constexpr std::array<TypePair, 9> kTypePairs = {{
+constexpr std::array<NpyType, 9> kNpyTypes = {{
     {"<f8", at::kDouble},
     {"<f4", at::kFloat},
     {"<f2", at::kHalf},
@@ -109,8 +109,8 @@ NpyHeader ReadHeader(Member& member) {
   const std::size_t length_bytes = NpyLengthBytes(member.ReadText(kNpyVersionBytes), member.where());
   std::uint32_t length = 0;
   member.Read(&length, static_cast<std::int64_t>(length_bytes));
-  if (length > kMaxHeaderBytes) {
-    member.Refuse(fmt::format("expected a header of at most {} bytes, found {}", kMaxHeaderBytes, length));
+  if (length > kMaxNpyHeaderBytes) {
+    member.Refuse(fmt::format("expected a header of at most {} bytes, found {}", kMaxNpyHeaderBytes, length));
   }
   return ParseNpyDictionary(member.ReadText(length), member.where());
 }
@@ -138,8 +138,8 @@ std::int64_t BoundedBytes(const Member& member, const NpyHeader& header, const S
 at::Tensor ReadArray(const fs::path& path, const std::string& name, std::int64_t max_bytes) {
   Member member(path, name);
   const NpyHeader header = ReadHeader(member);
-  const auto* pair = std::ranges::find_if(kTypePairs, [&](const TypePair& type) { return header.descr == type.descr; });
-  if (pair == kTypePairs.end()) {
+  const auto* pair = std::ranges::find_if(kNpyTypes, [&](const NpyType& type) { return header.descr == type.descr; });
+  if (pair == kNpyTypes.end()) {
     throw InputError(
         "{}: arrays of dtype '{}' are not read; expected a little-endian float, signed integer, uint8 or bool; convert "
         "it with astype()",
@@ -159,8 +159,8 @@ at::Tensor ReadArray(const fs::path& path, const std::string& name, std::int64_t
 }
 
 std::string NpyOf(const fs::path& path, const std::string& name, const at::Tensor& tensor) {
-  const auto* pair = std::ranges::find(kTypePairs, tensor.scalar_type(), &TypePair::torch);
-  if (pair == kTypePairs.end()) {
+  const auto* pair = std::ranges::find(kNpyTypes, tensor.scalar_type(), &NpyType::torch);
+  if (pair == kNpyTypes.end()) {
     throw InputError("{}: array \"{}\": NumPy has no type for {}; convert it to float32 first", path.string(), name,
                      c10::toString(tensor.scalar_type()));
   }

@@ -21,7 +21,7 @@ namespace fs = std::filesystem;
 namespace {
 
 // Deflate expands by at most 1032, a palette of 1-bit indices by 24: no honest file claims more than both together.
-constexpr std::uint64_t kMaxExpansion = 1032 * 24;
+constexpr std::uint64_t kMaxPngExpansion = 1032 * 24;
 constexpr std::uint64_t kHeaderSlackBytes = 4096;
 constexpr png_uint_32 kMaxSide = 1 << 16;
 
@@ -136,7 +136,7 @@ std::string Encode(const at::Tensor& image, std::FILE* file) {
   return encoder.Write(hwc, rows.data()) ? "" : encoder.error();
 }
 
-[[noreturn]] void Refuse(const fs::path& path, const std::string& reason) {
+[[noreturn]] void RefusePng(const fs::path& path, const std::string& reason) {
   throw InputError("{}: not a sound PNG image: {}; copy or make it again", path.string(), reason);
 }
 
@@ -146,15 +146,15 @@ at::Tensor ReadPng(const fs::path& path) {
   const FileHandle file(std::fopen(path.c_str(), "rb"));
   if (!file) throw InputError("cannot read {}: {}; check the path", path.string(), std::strerror(errno));
   Decoder decoder(file.get());
-  if (!decoder.ReadHeader()) Refuse(path, decoder.error());
+  if (!decoder.ReadHeader()) RefusePng(path, decoder.error());
   const std::int64_t height = decoder.height(), width = decoder.width(), channels = decoder.channels();
   const auto pixel_bytes = static_cast<std::uint64_t>(height * width * channels);
-  if (pixel_bytes > kMaxExpansion * fs::file_size(path) + kHeaderSlackBytes) {
-    Refuse(path, fmt::format("{} x {} pixels cannot be in {} bytes", width, height, fs::file_size(path)));
+  if (pixel_bytes > kMaxPngExpansion * fs::file_size(path) + kHeaderSlackBytes) {
+    RefusePng(path, fmt::format("{} x {} pixels cannot be in {} bytes", width, height, fs::file_size(path)));
   }
   const at::Tensor hwc = at::empty({height, width, channels}, at::kByte);
   std::vector<png_bytep> rows = RowsOf(hwc);
-  if (!decoder.ReadPixels(rows.data())) Refuse(path, decoder.error());
+  if (!decoder.ReadPixels(rows.data())) RefusePng(path, decoder.error());
   return hwc.permute({2, 0, 1}).contiguous();
 }
 

@@ -24,7 +24,7 @@ namespace {
 constexpr std::uint64_t kLengthBytes = 8;
 constexpr std::uint64_t kMaxHeaderBytes = 100'000'000;
 // {tensor: {"shape": [number]}}: a number stands inside three brackets.
-constexpr int kMaxDepth = 3;
+constexpr int kMaxHeaderDepth = 3;
 constexpr std::size_t kAlignment = 8;
 constexpr const char* kMetadataKey = "__metadata__";
 
@@ -68,9 +68,9 @@ HeaderText ReadHeaderText(const fs::path& path) {
 
 // Also refuses duplicate keys and deep nesting, which the JSON library lets pass.
 json ParseHeader(const fs::path& path, const std::string& text) {
-  std::array<std::set<std::string>, kMaxDepth + 2> keys_at_depth;
+  std::array<std::set<std::string>, kMaxHeaderDepth + 2> keys_at_depth;
   const auto guard = [&](int depth, json::parse_event_t event, json& value) {
-    if (depth > kMaxDepth) Refuse(path, "its header is nested deeper than the format allows");
+    if (depth > kMaxHeaderDepth) Refuse(path, "its header is nested deeper than the format allows");
     const auto level = static_cast<std::size_t>(depth);
     if (event == json::parse_event_t::object_start) keys_at_depth[level + 1].clear();
     if (event == json::parse_event_t::key && !keys_at_depth[level].insert(value.get<std::string>()).second) {

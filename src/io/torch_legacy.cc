@@ -14,10 +14,10 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::uint64_t kMaxProgramBytes = std::uint64_t{64} << 20;
+constexpr std::uint64_t kMaxLegacyProgramBytes = std::uint64_t{64} << 20;
 constexpr std::int64_t kFormatVersion = 1001;
 // PROTO 2, LONG1 of 10 bytes: 0x1950a86a20f9469cfc6c, STOP.
-constexpr const char kMagic[] = "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
+constexpr const char kLegacyMagic[] = "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
 
 class LegacyFile : public TorchStorages {
  public:
@@ -28,7 +28,7 @@ class LegacyFile : public TorchStorages {
 
   // Reads the pickles and finds the storages.
   PickleTree ReadProgram() {
-    std::string bytes(std::min(file_bytes_, kMaxProgramBytes), '\0');
+    std::string bytes(std::min(file_bytes_, kMaxLegacyProgramBytes), '\0');
     if (!file_.read(bytes.data(), static_cast<std::streamsize>(bytes.size()))) Refuse("it cannot be read");
     std::string_view rest = bytes;
     Next(rest, "magic number");
@@ -137,7 +137,7 @@ class LegacyFile : public TorchStorages {
 }  // namespace
 
 bool IsLegacyTorchFile(const std::string& first_bytes) {
-  return first_bytes.starts_with(std::string_view(kMagic, sizeof kMagic - 1));
+  return first_bytes.starts_with(std::string_view(kLegacyMagic, sizeof kLegacyMagic - 1));
 }
 
 TorchContent OpenLegacyTorchFile(const fs::path& path) {

@@ -16,7 +16,7 @@ namespace {
 
 constexpr const char* kFolder = "archive/";
 // 1 January 1980, the first day that a zip can name: the same content gives the same bytes.
-constexpr zip_uint16_t kFirstDosDate = 0x21;
+constexpr zip_uint16_t kEntryDosDate = 0x21;
 
 class Program {
  public:
@@ -85,7 +85,7 @@ void AddEntry(zip_t* archive, const std::string& name, std::string_view bytes) {
     throw IoError("cannot add {} to a torch.save archive: {}", name, zip_strerror(archive));
   }
   zip_set_file_compression(archive, static_cast<zip_uint64_t>(index), ZIP_CM_STORE, 0);
-  zip_file_set_dostime(archive, static_cast<zip_uint64_t>(index), 0, kFirstDosDate, 0);
+  zip_file_set_dostime(archive, static_cast<zip_uint64_t>(index), 0, kEntryDosDate, 0);
 }
 
 }  // namespace

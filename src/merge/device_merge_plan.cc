@@ -7,7 +7,7 @@
 namespace lcsc {
 namespace {
 
-constexpr std::int64_t kUnit = 64, kMaxBatch = 16, kNumBlocks = 2;
+constexpr std::int64_t kUnit = 64, kMostCandidates = 16, kNumBlocks = 2;
 constexpr std::int64_t kMinBlockColumns = 4096, kMaxBlockColumns = std::int64_t{1} << 22;
 
 std::int64_t Padded(std::int64_t columns) { return (columns + kUnit - 1) / kUnit * kUnit; }
@@ -16,7 +16,7 @@ std::int64_t Padded(std::int64_t columns) { return (columns + kUnit - 1) / kUnit
 
 DeviceMergePlan PlanDeviceMerge(const DeviceMergeNeed& need, std::int64_t available_bytes) {
   const std::int64_t columns = Padded(need.num_columns), column_bytes = 4 + need.num_rows * need.delta_bytes;
-  const std::int64_t out_bytes = 4 * kMaxBatch, coefficient_bytes = 4 * kMaxBatch * need.num_rows;
+  const std::int64_t out_bytes = 4 * kMostCandidates, coefficient_bytes = 4 * kMostCandidates * need.num_rows;
   const std::int64_t resident_block = std::min(columns, kMaxBlockColumns);
   const std::int64_t resident_bytes =
       columns * column_bytes + kNumBlocks * resident_block * out_bytes + coefficient_bytes;

@@ -12,7 +12,7 @@
 namespace lcsc {
 namespace {
 
-constexpr std::int64_t kMinBlockColumns = 4096;
+constexpr std::int64_t kMinStreamedColumns = 4096;
 constexpr int kMaxGroupSize = 1024;
 
 // Of full weights: every rank has a range of the same length.
@@ -44,12 +44,12 @@ MergeMemory FullMemoryOf(const Trajectory& trajectory, int group_size, const Mer
   const std::int64_t per_parameter = BytesPerParameter(trajectory), all_bytes = range.size() * per_parameter;
   if (!options.budget_bytes || all_bytes <= *options.budget_bytes) return {.held_bytes = all_bytes};
   const std::int64_t block_columns = BlockColumns(trajectory, range.size(), *options.budget_bytes);
-  if (block_columns < std::min(kMinBlockColumns, range.size())) {
+  if (block_columns < std::min(kMinStreamedColumns, range.size())) {
     throw ConfigError(
         "memory budget: merging {} checkpoints in {} needs at least {} bytes even when they are streamed, found {}; "
         "give more",
         trajectory.num_checkpoints(), StorageTypeName(trajectory.storage),
-        std::min(all_bytes, (2 * kMinBlockColumns * per_parameter * 16 + 14) / 15), *options.budget_bytes);
+        std::min(all_bytes, (2 * kMinStreamedColumns * per_parameter * 16 + 14) / 15), *options.budget_bytes);
   }
   return {.is_streamed = true, .held_bytes = 2 * block_columns * per_parameter, .streamed_bytes = all_bytes};
 }

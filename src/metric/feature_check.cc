@@ -11,11 +11,11 @@ namespace lcsc {
 namespace {
 
 // Rows looked at together, so that the mask stays small.
-constexpr std::int64_t kBlockRows = 4096;
+constexpr std::int64_t kCheckedRows = 4096;
 
 void CheckFinite(const at::Tensor& features, const std::string& what) {
-  for (std::int64_t begin = 0; begin < features.size(0); begin += kBlockRows) {
-    const at::Tensor rows = features.slice(0, begin, std::min(begin + kBlockRows, features.size(0)));
+  for (std::int64_t begin = 0; begin < features.size(0); begin += kCheckedRows) {
+    const at::Tensor rows = features.slice(0, begin, std::min(begin + kCheckedRows, features.size(0)));
     const at::Tensor finite = at::isfinite(rows);
     if (finite.all().item<bool>()) continue;
     const std::int64_t first = finite.logical_not().flatten().to(at::kByte).argmax().item<std::int64_t>();

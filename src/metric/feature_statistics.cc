@@ -10,7 +10,7 @@ namespace lcsc {
 namespace {
 
 // Rows turned into float64 together, in one buffer: as many as keep the rank-k update at full speed.
-constexpr std::int64_t kBlockRows = 512;
+constexpr std::int64_t kSummedRows = 512;
 
 }  // namespace
 
@@ -26,9 +26,9 @@ void FeatureStatistics::Add(const at::Tensor& features) {
   }
   at::Tensor sums = packed_.narrow(0, 1, dim_);
   at::Tensor outer_products = packed_.narrow(0, 1 + dim_, dim_ * dim_).view({dim_, dim_});
-  const at::Tensor buffer = at::empty({std::min(kBlockRows, features.size(0)), dim_}, packed_.options());
-  for (std::int64_t begin = 0; begin < features.size(0); begin += kBlockRows) {
-    const std::int64_t end = std::min(begin + kBlockRows, features.size(0));
+  const at::Tensor buffer = at::empty({std::min(kSummedRows, features.size(0)), dim_}, packed_.options());
+  for (std::int64_t begin = 0; begin < features.size(0); begin += kSummedRows) {
+    const std::int64_t end = std::min(begin + kSummedRows, features.size(0));
     const at::Tensor rows = buffer.narrow(0, 0, end - begin).copy_(features.slice(0, begin, end));
     sums.add_(rows.sum(0));
     AddOuterProducts(rows, outer_products);

@@ -10,15 +10,15 @@
 namespace lcsc {
 namespace {
 
-constexpr std::int64_t kBlockRows = 4096;
+constexpr std::int64_t kScoredRows = 4096;
 
 // exp(E_x KL(p(y|x) || p(y))) with E_x KL = E_x sum_y p(y|x) ln p(y|x) - sum_y p(y) ln p(y); 0 ln 0 is 0.
 double ScoreOf(const at::Tensor& logits) {
   const double n = static_cast<double>(logits.size(0));
   at::Tensor marginal = at::zeros({logits.size(1)}, at::kDouble);
   double negative_entropy = 0;
-  for (std::int64_t begin = 0; begin < logits.size(0); begin += kBlockRows) {
-    const at::Tensor rows = logits.slice(0, begin, std::min(begin + kBlockRows, logits.size(0))).to(at::kDouble);
+  for (std::int64_t begin = 0; begin < logits.size(0); begin += kScoredRows) {
+    const at::Tensor rows = logits.slice(0, begin, std::min(begin + kScoredRows, logits.size(0))).to(at::kDouble);
     const at::Tensor log_p = rows.log_softmax(1);
     const at::Tensor p = log_p.exp();
     marginal += p.sum(0) / n;

@@ -14,7 +14,7 @@ namespace lcsc {
 namespace {
 
 // Rows of each side whose distances are in memory together: 8 MiB of them.
-constexpr std::int64_t kBlockRows = 1024;
+constexpr std::int64_t kComparedRows = 1024;
 // Neighbours kept beyond the k-th: as many may be too close to it for the products' rounding to tell them apart.
 constexpr std::int64_t kSpareNeighbours = 8;
 
@@ -36,7 +36,7 @@ class Points {
       : exact_(features.to(features.scalar_type() == at::kDouble ? at::kDouble : at::kFloat).contiguous()),
         center_(center),
         squared_norms_(at::empty({features.size(0)}, at::kDouble)) {
-    for (std::int64_t begin = 0; begin < size(); begin += kBlockRows) {
+    for (std::int64_t begin = 0; begin < size(); begin += kComparedRows) {
       squared_norms_.slice(0, begin, BlockEnd(begin)).copy_(Block(begin).square().sum(1));
     }
     largest_squared_norm_ = squared_norms_.max().item<double>();
@@ -47,7 +47,7 @@ class Points {
 
   std::int64_t size() const { return exact_.size(0); }
   std::int64_t dim() const { return exact_.size(1); }
-  std::int64_t BlockEnd(std::int64_t begin) const { return std::min(begin + kBlockRows, size()); }
+  std::int64_t BlockEnd(std::int64_t begin) const { return std::min(begin + kComparedRows, size()); }
   at::Tensor Block(std::int64_t begin) const {
     return exact_.slice(0, begin, BlockEnd(begin)).to(at::kDouble) - center_;
   }
@@ -119,10 +119,10 @@ class Manifold {
   Manifold(const Points& points, std::int64_t k)
       : points_(points), k_(k), kept_(std::min(k + kSpareNeighbours, points.size() - 1)) {
     neighbours_.resize(static_cast<std::size_t>(points.size() * kept_));
-    for (std::int64_t i = 0; i < points.size(); i += kBlockRows) {
+    for (std::int64_t i = 0; i < points.size(); i += kComparedRows) {
       const at::Tensor block = points.Block(i);
       Keep({points, points, i, i, block.mm(block.t())});
-      for (std::int64_t j = i + kBlockRows; j < points.size(); j += kBlockRows) {
+      for (std::int64_t j = i + kComparedRows; j < points.size(); j += kComparedRows) {
         const Products products{points, points, i, j, block.mm(points.Block(j).t())};
         Keep(products);
         Keep(products.Transposed());
@@ -244,9 +244,9 @@ PrecisionRecall PrecisionRecallReference::Compare(const at::Tensor& generated) c
   const Points made(generated, prepared_->center);
   const Manifold made_manifold(made, prepared_->k);
   Members made_in_real(made), real_in_made(real);
-  for (std::int64_t i = 0; i < made.size(); i += kBlockRows) {
+  for (std::int64_t i = 0; i < made.size(); i += kComparedRows) {
     const at::Tensor block = made.Block(i);
-    for (std::int64_t j = 0; j < real.size(); j += kBlockRows) {
+    for (std::int64_t j = 0; j < real.size(); j += kComparedRows) {
       const Products products{made, real, i, j, block.mm(real.Block(j).t())};
       made_in_real.Mark(products, prepared_->manifold);
       real_in_made.Mark(products.Transposed(), made_manifold);

@@ -11,7 +11,7 @@ namespace {
 constexpr const char* kMean = "mu";
 constexpr const char* kCovariance = "sigma";
 constexpr const char* kProvenance = "lcsc";
-constexpr const char* kFeatures = "features";
+constexpr const char* kFeaturesArray = "features";
 
 // The number of images that the provenance states, 0 when it states none.
 std::int64_t CountIn(const std::string& provenance_json) {
@@ -52,7 +52,7 @@ void WriteReference(const std::filesystem::path& path, const ReferenceFile& refe
   if (!reference.provenance_json.empty()) texts[kProvenance] = reference.provenance_json;
   std::map<std::string, at::Tensor> arrays = {{kMean, reference.statistics.mean},
                                               {kCovariance, reference.statistics.covariance}};
-  if (reference.features.defined()) arrays[kFeatures] = reference.features;
+  if (reference.features.defined()) arrays[kFeaturesArray] = reference.features;
   WriteNpz(path, arrays, texts);
 }
 

@@ -8,7 +8,6 @@ namespace lcsc {
 namespace {
 
 constexpr std::int64_t kGroups = 32;
-constexpr std::int64_t kEmbMultiplier = 4;
 
 }  // namespace
 

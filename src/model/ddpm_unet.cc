@@ -8,7 +8,6 @@ namespace lcsc {
 namespace {
 
 constexpr GroupNormOptions kNorm = {.eps = 1e-6, .groups = 32};
-constexpr std::int64_t kEmbMultiplier = 4;
 
 }  // namespace
 

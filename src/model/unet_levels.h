@@ -10,6 +10,9 @@
 
 namespace lcsc {
 
+// Channels of the time's embedding for each of the network's first, in DDPM's and OpenAI's code.
+inline constexpr std::int64_t kEmbMultiplier = 4;
+
 // Registers children under names such as "16x16_block0".
 class LevelNames {
  public:

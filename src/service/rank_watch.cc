@@ -21,7 +21,7 @@ bool IsArithmetic(const std::string& stage) {
   return stage == "measure" || stage == "sample" || stage == "features" || stage == "distance" || stage == "backward";
 }
 
-double SecondsSince(std::chrono::steady_clock::time_point time) {
+double AgeInSeconds(std::chrono::steady_clock::time_point time) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - time).count();
 }
 
@@ -78,7 +78,7 @@ std::vector<RankActivity> RankWatch::Activities() const {
   std::vector<RankActivity> activities;
   for (const auto& [world_rank, heard] : heard_) {
     const Heartbeat& heartbeat = heard.heartbeat;
-    const double age_s = SecondsSince(heard.time);
+    const double age_s = AgeInSeconds(heard.time);
     RankActivity& activity = activities.emplace_back();
     activity = {.group = options_.layout.group_of.at(static_cast<std::size_t>(world_rank)),
                 .world_rank = world_rank,

@@ -63,7 +63,7 @@ std::int64_t StepOf(const TensorFile& file) {
   return *step;
 }
 
-std::string DescribeTensor(const TensorEntry& entry) {
+std::string TensorText(const TensorEntry& entry) {
   return fmt::format("{} {}", DataTypeName(entry.type), ShapeText(entry.shape));
 }
 
@@ -127,14 +127,14 @@ void CheckSameTensors(const ExpectedTensors& expected, const TensorFile& file) {
   const bool has_more = wanted == expected.entries.end() || (had != found.end() && had->name < wanted->name);
   if (lacks) {
     throw InputError("{}: expected the tensor \"{}\" ({}) as in {}, found none; pack checkpoints of one network", where,
-                     wanted->name, DescribeTensor(*wanted), expected.source);
+                     wanted->name, TensorText(*wanted), expected.source);
   }
   if (has_more) {
     throw InputError("{}: found the tensor \"{}\" ({}), which {} lacks; pack checkpoints of one network", where,
-                     had->name, DescribeTensor(*had), expected.source);
+                     had->name, TensorText(*had), expected.source);
   }
   throw InputError("{}: tensor \"{}\": expected {} as in {}, found {}; pack checkpoints of one network", where,
-                   had->name, DescribeTensor(*wanted), expected.source, DescribeTensor(*had));
+                   had->name, TensorText(*wanted), expected.source, TensorText(*had));
 }
 
 at::Tensor ReadParameters(const TensorFile& file, const TensorTable& table, ParameterRange range) {

@@ -8,7 +8,7 @@
 
 namespace lcsc {
 namespace fs = std::filesystem;
-using json = nlohmann::ordered_json;  // of the expressions in a pattern, the first in the file decides
+using OrderedJson = nlohmann::ordered_json;  // of the expressions in a pattern, the first in the file decides
 
 namespace {
 
@@ -25,8 +25,8 @@ double CheckedAlpha(double alpha, const std::string& where) {
 }
 
 // {"unet.r": 4, "text_encoder.r": 8} -> {"r": 4} for "unet"
-json ConfigOfComponent(const json& config, const std::string& component) {
-  json own = json::object();
+OrderedJson ConfigOfComponent(const OrderedJson& config, const std::string& component) {
+  OrderedJson own = OrderedJson::object();
   const std::string prefix = component + ".";
   for (const auto& [key, value] : config.items()) {
     if (key.starts_with(prefix)) own[key.substr(prefix.size())] = value;
@@ -36,7 +36,7 @@ json ConfigOfComponent(const json& config, const std::string& component) {
 
 // The entry of rank_pattern or alpha_pattern for a module: peft's keys are expressions for the end of its path, and the
 // first that matches counts, however well another would fit.
-std::optional<json> PatternEntry(const json& config, const std::string& key, const std::string& module) {
+std::optional<OrderedJson> PatternEntry(const OrderedJson& config, const std::string& key, const std::string& module) {
   if (!config.contains(key) || !config[key].is_object()) return std::nullopt;
   for (const auto& [pattern, value] : config[key].items()) {
     const bool ends_with = module == pattern || module.ends_with("." + pattern);
@@ -47,15 +47,15 @@ std::optional<json> PatternEntry(const json& config, const std::string& key, con
   return std::nullopt;
 }
 
-json ParseConfig(const std::string& text, const std::string& where) {
+OrderedJson ParseConfig(const std::string& text, const std::string& where) {
   int num_keys = 0;
-  const auto guard = [&](int, json::parse_event_t event, const json&) {
-    if (event == json::parse_event_t::key && ++num_keys > kMaxConfigKeys) {
+  const auto guard = [&](int, OrderedJson::parse_event_t event, const OrderedJson&) {
+    if (event == OrderedJson::parse_event_t::key && ++num_keys > kMaxConfigKeys) {
       throw InputError("{}: expected an adapter configuration of at most {} keys, found more", where, kMaxConfigKeys);
     }
     return true;
   };
-  json config = json::parse(text, guard, /*allow_exceptions=*/false);
+  OrderedJson config = OrderedJson::parse(text, guard, /*allow_exceptions=*/false);
   if (!config.is_object()) throw InputError("{}: expected a JSON object, found {:.80}", where, text);
   return config;
 }
@@ -114,9 +114,9 @@ double LoraScales::FromTensor(const Pair& pair) const {
 
 double LoraScales::FromConfig(const Pair& pair) const {
   const LoraModule module = ModuleOf(pair.down);
-  const json config = is_by_component_ ? ConfigOfComponent(config_, module.component) : config_;
+  const OrderedJson config = is_by_component_ ? ConfigOfComponent(config_, module.component) : config_;
   try {
-    json alpha = config.at("lora_alpha"), rank = config.at("r");
+    OrderedJson alpha = config.at("lora_alpha"), rank = config.at("r");
     if (const auto entry = PatternEntry(config, "alpha_pattern", module.paths.front())) alpha = *entry;
     if (const auto entry = PatternEntry(config, "rank_pattern", module.paths.front())) rank = *entry;
     if (rank.get<std::int64_t>() != pair.rank) {
@@ -126,7 +126,7 @@ double LoraScales::FromConfig(const Pair& pair) const {
     const double value = CheckedAlpha(alpha.get<double>(), config_where_ + ": lora_alpha");
     const auto r = static_cast<double>(pair.rank);
     return value / (config.value("use_rslora", false) ? std::sqrt(r) : r);
-  } catch (const json::exception& error) {
+  } catch (const OrderedJson::exception& error) {
     throw InputError("{}: expected \"r\" and \"lora_alpha\" as numbers ({:.200})", config_where_, error.what());
   } catch (const std::regex_error& error) {
     throw InputError("{}: expected regular expressions as keys of alpha_pattern and rank_pattern ({})", config_where_,

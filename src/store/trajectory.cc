@@ -26,7 +26,7 @@ const StorageTypeInfo& InfoOf(StorageType type) {
   return *info;
 }
 
-nlohmann::json DescribeTensor(const TensorEntry& entry) {
+nlohmann::json ManifestEntry(const TensorEntry& entry) {
   return {{"name", entry.name}, {"type", DataTypeName(entry.type)}, {"shape", entry.shape}};
 }
 
@@ -69,10 +69,10 @@ nlohmann::json Trajectory::Content() const {
                             {"tensors", nlohmann::json::array()},
                             {"carried", nlohmann::json::array()},
                             {"checkpoints", nlohmann::json::array()}};
-  for (const TensorEntry& entry : table.entries()) content["tensors"].push_back(DescribeTensor(entry));
+  for (const TensorEntry& entry : table.entries()) content["tensors"].push_back(ManifestEntry(entry));
   for (const auto& [name, tensor] : carried) {
     nlohmann::json description =
-        DescribeTensor({.name = name, .type = DataTypeOf(tensor), .shape = tensor.sizes().vec(), .offset = 0});
+        ManifestEntry({.name = name, .type = DataTypeOf(tensor), .shape = tensor.sizes().vec(), .offset = 0});
     description["digest"] = DigestOfTensor(tensor);
     content["carried"].push_back(std::move(description));
   }

@@ -9,14 +9,14 @@
 namespace lcsc {
 namespace {
 
-constexpr const char* kFormat = "lcsc-training-1";
+constexpr const char* kIdentityFormat = "lcsc-training-1";
 
 TrainingIdentity ReadIdentity(const std::filesystem::path& path) {
   try {
     const nlohmann::json json = nlohmann::json::parse(std::ifstream(path));
-    if (const auto format = json.at("format").get<std::string>(); format != kFormat) {
-      throw InputError("{}: format: expected {}, found {}; choose another output folder", path.string(), kFormat,
-                       format);
+    if (const auto format = json.at("format").get<std::string>(); format != kIdentityFormat) {
+      throw InputError("{}: format: expected {}, found {}; choose another output folder", path.string(),
+                       kIdentityFormat, format);
     }
     return json.at("identity").get<TrainingIdentity>();
   } catch (const nlohmann::json::exception& error) {
@@ -41,7 +41,7 @@ TrainingIdentity IdentityOf(const TrainOptions& options, const nlohmann::json& n
 
 void ClaimOutput(const std::filesystem::path& path, const TrainingIdentity& identity) {
   if (!std::filesystem::exists(path)) {
-    PublishText(path, nlohmann::json{{"format", kFormat}, {"identity", identity}}.dump(2) + "\n");
+    PublishText(path, nlohmann::json{{"format", kIdentityFormat}, {"identity", identity}}.dump(2) + "\n");
     return;
   }
   TrainingIdentity recorded = ReadIdentity(path);

@@ -7,7 +7,7 @@
 namespace lcsc {
 namespace {
 
-constexpr const char* kFormat = "lcsc-training-state-1";
+constexpr const char* kStateFormat = "lcsc-training-state-1";
 
 std::string MetadataOf(const SafetensorsFile& file, const std::string& key) {
   const auto found = file.metadata().find(key);
@@ -17,16 +17,17 @@ std::string MetadataOf(const SafetensorsFile& file, const std::string& key) {
 }  // namespace
 
 void WriteTrainingState(const std::filesystem::path& path, const TrainingState& state) {
-  WriteSafetensors(path, state.optimiser,
-                   {{"format", kFormat}, {"stage", state.stage}, {"iterations", fmt::format("{}", state.iterations)}});
+  WriteSafetensors(
+      path, state.optimiser,
+      {{"format", kStateFormat}, {"stage", state.stage}, {"iterations", fmt::format("{}", state.iterations)}});
 }
 
 std::optional<TrainingState> ReadTrainingState(const std::filesystem::path& path) {
   if (!std::filesystem::exists(path)) return std::nullopt;
   const SafetensorsFile file(path);
-  if (const std::string format = MetadataOf(file, "format"); format != kFormat) {
+  if (const std::string format = MetadataOf(file, "format"); format != kStateFormat) {
     throw InputError("{}: format: expected {}, found '{}'; remove the file to train that stage anew", path.string(),
-                     kFormat, format);
+                     kStateFormat, format);
   }
   TrainingState state;
   state.stage = MetadataOf(file, "stage");
