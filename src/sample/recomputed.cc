@@ -23,7 +23,7 @@ struct Call : torch::CustomClassHolder {
 
 struct Recomputed : torch::autograd::Function<Recomputed> {
   static at::Tensor forward(torch::autograd::AutogradContext* context, const c10::intrusive_ptr<Call>& call,
-                            const at::Tensor& x, const Tensors&) {
+                            const at::Tensor& x, const at::TensorList&) {
     call->x = x.detach().requires_grad_(x.requires_grad());
     context->saved_data["call"] = c10::IValue::make_capsule(call);
     return call->Answer(x);
@@ -57,7 +57,7 @@ at::Tensor DenoiseRecomputed(Denoiser& network, const at::Tensor& x, const at::T
     if (tensor.requires_grad()) call->weights.push_back(tensor);
   }
   const Tensors weights = call->weights;
-  return Recomputed::apply(std::move(call), x, weights);
+  return Recomputed::apply(std::move(call), x, at::TensorList(weights));
 }
 
 }  // namespace lcsc

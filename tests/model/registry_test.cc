@@ -74,10 +74,9 @@ nlohmann::json SmallDdpm() {
 
 // As deep as a file is long: what is shown of it must not be found by recursion.
 TEST(MakeDenoiser, NamesTheTypeOfAValueHoweverDeepItIs) {
-  nlohmann::json deep = nlohmann::json::array();
-  for (int i = 0; i < 1'000'000; ++i) deep = nlohmann::json::array({std::move(deep)});
-  nlohmann::json network = nlohmann::json::object();
-  network["model_type"] = std::move(deep);
+  constexpr std::size_t kDepth = 1'000'000;
+  const auto network =
+      nlohmann::json::parse(R"({"model_type": )" + std::string(kDepth, '[') + std::string(kDepth, ']') + "}");
   EXPECT_THAT(Refusal(network), HasSubstr("\"model_type\" is an array of 1; expected"));
 }
 
