@@ -59,20 +59,24 @@ class Bench:
         curve = [json.loads(line) for line in open(folder / "metrics.jsonl")]
         return status, curve
 
-    # FID of a linear combination on held-out noise, under every extractor, or the run's own alone.
-    def fids(self, coefficients, own_alone=False):
+    # FID of a linear combination under each of the extractors.
+    def evaluate(self, coefficients, extractors, *noise):
         weights, listed = self.scratch / "weights.safetensors", self.scratch / "coefficients.csv"
         listed.write_text(",".join(map(repr, coefficients)))
         subprocess.run([str(self.lcsc), "merge", "--trajectory", str(self.run / "digits.traj"), "--coefficients",
                         str(listed), "--output", str(weights)], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        found = []
-        for extractor, reference in self.extractors[:1] if own_alone else self.extractors:
-            result = last_json(["mpirun", "--oversubscribe", "--bind-to", "none", "-n", "2", self.lcsc, "evaluate",
-                                "--weights", weights, *self.evaluation(extractor, reference), "--set",
-                                f"evaluation.num_samples={self.held_out}", "--set",
-                                f"evaluation.seed={1000 + self.number}", "--json"])
-            found.append(result["fid"])
-        return found
+        return [last_json(["mpirun", "--oversubscribe", "--bind-to", "none", "-n", "2", self.lcsc, "evaluate", "--weights",
+                           weights, *self.evaluation(extractor, reference), *noise, "--json"])["fid"]
+                for extractor, reference in extractors]
+
+    # On held-out noise, under every extractor, or the run's own alone.
+    def fids(self, coefficients, own_alone=False):
+        return self.evaluate(coefficients, self.extractors[:1] if own_alone else self.extractors,
+                             "--set", f"evaluation.num_samples={self.held_out}", "--set", f"evaluation.seed={1000 + self.number}")
+
+    # On the search's own noise.
+    def search_fid(self, coefficients):
+        return self.evaluate(coefficients, self.extractors[:1], "--set", f"evaluation.seed={self.number}")[0]
 
 
 def is_scored(candidate):
