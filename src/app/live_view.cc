@@ -12,8 +12,6 @@
 
 namespace lcsc {
 namespace fs = std::filesystem;
-using nlohmann::json;
-
 namespace {
 
 constexpr double kFreshSeconds = 10;
@@ -32,17 +30,19 @@ std::string Harmless(std::string word) {
 // An object of live.json, whose keys are checked as they are read.
 class Fields {
  public:
-  Fields(const json& object, std::string where) : object_(object), where_(std::move(where)) {
+  Fields(const nlohmann::json& object, std::string where) : object_(object), where_(std::move(where)) {
     if (!object.is_object()) Refuse("", "an object");
   }
 
-  double Number(const char* key) const { return At(key, "a number", &json::is_number).get<double>(); }
+  double Number(const char* key) const { return At(key, "a number", &nlohmann::json::is_number).get<double>(); }
   double Seconds(const char* key) const { return std::clamp(Number(key), 0.0, kMostSeconds); }
   std::int64_t Integer(const char* key) const {
-    return At(key, "a whole number", &json::is_number_integer).get<std::int64_t>();
+    return At(key, "a whole number", &nlohmann::json::is_number_integer).get<std::int64_t>();
   }
-  std::string Word(const char* key) const { return Harmless(At(key, "text", &json::is_string).get<std::string>()); }
-  const json& List(const char* key) const { return At(key, "a list", &json::is_array); }
+  std::string Word(const char* key) const {
+    return Harmless(At(key, "text", &nlohmann::json::is_string).get<std::string>());
+  }
+  const nlohmann::json& List(const char* key) const { return At(key, "a list", &nlohmann::json::is_array); }
   bool Has(const char* key) const { return object_.contains(key) && !object_[key].is_null(); }
   std::optional<double> MaybeNumber(const char* key) const {
     return Has(key) ? std::optional<double>(Number(key)) : std::nullopt;
@@ -54,13 +54,14 @@ class Fields {
   }
 
  private:
-  const json& At(const char* key, const char* expected, bool (json::*is_expected)() const noexcept) const {
+  const nlohmann::json& At(const char* key, const char* expected,
+                           bool (nlohmann::json::*is_expected)() const noexcept) const {
     const auto entry = object_.find(key);
     if (entry == object_.end() || !((*entry).*is_expected)()) Refuse(key, expected);
     return *entry;
   }
 
-  const json& object_;
+  const nlohmann::json& object_;
   std::string where_;
 };
 
@@ -80,9 +81,9 @@ RankView ParseRank(const Fields& fields, std::int64_t group) {
 std::vector<RankView> ParseRanks(const Fields& fields, const std::string& path) {
   std::vector<RankView> ranks;
   if (!fields.Has("groups")) return ranks;
-  for (const json& entry : fields.List("groups")) {
+  for (const nlohmann::json& entry : fields.List("groups")) {
     const Fields group(entry, path + ": groups");
-    for (const json& rank : group.List("ranks")) {
+    for (const nlohmann::json& rank : group.List("ranks")) {
       ranks.push_back(ParseRank(Fields(rank, path + ": ranks"), group.Integer("group")));
     }
   }
@@ -91,7 +92,7 @@ std::vector<RankView> ParseRanks(const Fields& fields, const std::string& path) 
 
 std::vector<std::pair<std::int64_t, double>> ParseCurve(const Fields& fields) {
   std::vector<std::pair<std::int64_t, double>> curve;
-  for (const json& point : fields.List("best_curve")) {
+  for (const nlohmann::json& point : fields.List("best_curve")) {
     if (!point.is_array() || point.size() != 2 || !point[0].is_number_integer() || !point[1].is_number()) {
       fields.Refuse("best_curve", "pairs of evaluations and score");
     }
@@ -135,7 +136,7 @@ LiveView ViewOfSetUp(const LockHolder& holder, LiveView earlier) {
 }  // namespace
 
 LiveView ParseLiveView(const std::string& text, const std::string& path) {
-  const json content = json::parse(text, nullptr, /*allow_exceptions=*/false);
+  const nlohmann::json content = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (content.is_discarded()) throw InputError("{}: expected JSON, found something else; the file is damaged", path);
   const Fields fields(content, path);
   LiveView view{.updated_s = fields.Seconds("updated"),
@@ -170,9 +171,9 @@ std::optional<LiveView> ReadLiveView(const fs::path& folder) {
   return ParseLiveView(text, path.string());
 }
 
-json JsonOf(const LiveView& view) {
-  const auto maybe = [](const auto& value) { return value ? json(*value) : json(); };
-  std::map<std::int64_t, json> groups;
+nlohmann::json JsonOf(const LiveView& view) {
+  const auto maybe = [](const auto& value) { return value ? nlohmann::json(*value) : nlohmann::json(); };
+  std::map<std::int64_t, nlohmann::json> groups;
   for (const RankView& rank : view.ranks) {
     groups[rank.group].push_back({{"rank", rank.world_rank},
                                   {"host", rank.host},
@@ -182,7 +183,7 @@ json JsonOf(const LiveView& view) {
                                   {"stage_seconds", rank.stage_s},
                                   {"heartbeat_age_s", rank.heartbeat_age_s}});
   }
-  json list = json::array();
+  nlohmann::json list = nlohmann::json::array();
   for (auto& [group, ranks] : groups) list.push_back({{"group", group}, {"ranks", std::move(ranks)}});
   return {{"updated", view.updated_s},
           {"host", view.host},

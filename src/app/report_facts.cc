@@ -10,8 +10,6 @@
 
 namespace lcsc {
 namespace fs = std::filesystem;
-using nlohmann::json;
-
 namespace {
 
 constexpr std::uintmax_t kMostSideFileBytes = std::uintmax_t{32} << 20;
@@ -46,7 +44,7 @@ OutcomeTimes ReadOutcomeTimes(const fs::path& metrics_jsonl) {
   OutcomeTimes times;
   std::ifstream file(metrics_jsonl);
   for (std::string line; std::getline(file, line);) {
-    const json entry = json::parse(line, nullptr, /*allow_exceptions=*/false);
+    const nlohmann::json entry = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
     const bool is_sound = entry.is_object() && entry.contains("id") && entry["id"].is_number_integer() &&
                           entry.contains("seconds") && entry["seconds"].is_number();
     if (is_sound) {
@@ -69,7 +67,7 @@ std::optional<LandscapeFacts> ReadLandscape(const fs::path& folder) {
   LandscapeFacts landscape{std::move(*png), {}};
   const auto text = ReadSideFile(facts);
   if (!text) return landscape;
-  const json content = json::parse(*text, nullptr, /*allow_exceptions=*/false);
+  const nlohmann::json content = nlohmann::json::parse(*text, nullptr, /*allow_exceptions=*/false);
   if (!content.is_object()) {
     throw InputError("{}: expected a JSON object, found something else; remove it or make it again", facts.string());
   }
