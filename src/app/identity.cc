@@ -16,8 +16,8 @@ constexpr const char* kTrajectoryDigestKey = "digest of evaluation.trajectory";
 
 // The options of [search] that a strategy's candidates depend on.
 std::set<std::string> OptionsOf(const std::string& strategy) {
-  const std::set<std::string> of_descents = {"learning_rate", "starts",       "regularisation", "backward_every",
-                                             "judge_every",   "noise_blocks", "patience"};
+  const std::set<std::string> of_descents = {"learning_rate",  "momentum",    "starts",       "regularisation",
+                                             "backward_every", "judge_every", "noise_blocks", "patience"};
   std::set<std::string> names = {"strategy", "schedule", "ema_rates"};
   if (strategy == "gradient" || strategy == "hybrid") names.insert(of_descents.begin(), of_descents.end());
   if (strategy == "hybrid") names.insert("gradient_steps");  // evolution begins where they end

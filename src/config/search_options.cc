@@ -16,6 +16,9 @@ void AddSearchOptions(OptionSet& set, SearchOptions& options) {
           &options.gradient_steps, {0, 1'000'000});
   set.Add(text("learning_rate", "coefficient", "Adam's, at first; of gradient and hybrid"), &options.learning_rate,
           {1e-9, 1000});
+  set.Add(text("momentum", "per step",
+               "Adam's beta_1: what is left of a gradient in the direction of the next step; of gradient and hybrid"),
+          &options.momentum, {0, 0.999});
   set.Add(text("starts", "descents", "from so many of the best EMA candidates; of gradient and hybrid"),
           &options.starts, {1, 1000});
   set.Add(text("regularisation", "score per coefficient^2",

@@ -167,12 +167,12 @@ std::vector<double> Descent::RegularisedGradient(const Path& path) const {
 }
 
 void Descent::TakeStep(Path& path) const {
-  constexpr double kFirstDecay = 0.9, kSecondDecay = 0.999, kSmallest = 1e-8;
+  constexpr double kSecondDecay = 0.999, kSmallest = 1e-8;
   ++path.adam_steps;
   const std::vector<double> gradient = RegularisedGradient(path);
   for (std::size_t i = 1; i < path.point.size(); ++i) {
     const double slope = gradient[i] - gradient[i - 1];
-    const double first = AdamMean(path.first_moments[i], slope, kFirstDecay, path.adam_steps);
+    const double first = AdamMean(path.first_moments[i], slope, options_.momentum, path.adam_steps);
     const double second = AdamMean(path.second_moments[i], slope * slope, kSecondDecay, path.adam_steps);
     const double move = path.step * first / (std::sqrt(second) + kSmallest);
     path.point[i] -= move;

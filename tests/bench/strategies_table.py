@@ -16,12 +16,11 @@ import tempfile
 
 GROUPS = ["--set", "run.group_size=1"]
 ONE_GROUP = ["--set", "run.group_size=2"]
-GRADIENT = [*ONE_GROUP, "--set", "search.backward_every=2"]
+GRADIENT = [*ONE_GROUP, "--set", "search.backward_every=4", "--set", "search.judge_every=2"]
 STRATEGIES = {
     "evolution": GROUPS,
-    "evolution, racing": [*GROUPS, "--set", "search.racing=best", "--set", "search.race_risk=0.05"],
+    "evolution, racing": [*GROUPS, "--set", "search.racing=best", "--set", "search.race_risk=0.1"],
     "cma-es": [*GROUPS, "--set", "search.strategy=cma-es"],
-    "gradient, 5 steps": [*GRADIENT, "--set", "search.strategy=gradient", "--set", "search.gradient_steps=5"],
     "gradient, 10 steps": [*GRADIENT, "--set", "search.strategy=gradient", "--set", "search.gradient_steps=10"],
     "gradient, 40 steps": [*GRADIENT, "--set", "search.strategy=gradient", "--set", "search.gradient_steps=40"],
     "hybrid, 10 steps": [*GRADIENT, "--set", "search.strategy=hybrid", "--set", "search.gradient_steps=10"],

@@ -28,6 +28,7 @@ struct SearchOptions {
   double race_risk = 0.01;           // that a candidate which would have become it is stopped
   std::int64_t gradient_steps = 30;  // of each descent
   double learning_rate = 0.05;       // Adam's, in units of a coefficient
+  double momentum = 0.5;             // Adam's beta_1
   std::int64_t starts = 1;           // descents
   double regularisation = 0;         // of a descent, on the squared distance from its start
   std::int64_t backward_every = 1;   // one of so many batches is gone back through, in turn

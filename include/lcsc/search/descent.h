@@ -15,7 +15,8 @@ class EmaCandidates;
 // checkpoints:
 //   theta(a) = theta_1 + sum_{j>=2} s_j (theta_j - theta_{j-1}),   dF/ds_j = dF/da_j - dF/da_{j-1},
 // for the steps of a training run point in nearly independent directions, while theta_i - theta_1 have most of them in
-// common, so that equal steps in all a_i would go much farther along those. The sum stays 1. The EMA candidates come
+// common, so that equal steps in all a_i would go much farther along those. Adam's beta_1 is `momentum`: the customary
+// 0.9 carries the first steps far beyond the bottom. The sum stays 1. The EMA candidates come
 // first, as in Evolution. From each of the `starts` best a descent sets out: at its point x_t it asks for two
 // evaluations, the gradient on a block of noise that takes turns with the others of 1..noise_blocks, and for t > 0 that
 // is a multiple of judge_every the score on block 0, on which no gradient is ever taken: it decides what the best point
