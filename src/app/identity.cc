@@ -28,8 +28,8 @@ std::set<std::string> OptionsOf(const std::string& strategy) {
   return names;
 }
 
-// Runs do not name options that came after them, which had no other value than what is the default now; nor those of
-// other strategies.
+// Runs do not name options that came after them, which had no other value than this one, mostly the default now; nor
+// those of other strategies.
 void DropUnnamed(RunIdentity& identity) {
   const std::string prefix = "search.";
   const SearchOptions defaults;
@@ -37,6 +37,7 @@ void DropUnnamed(RunIdentity& identity) {
                                                       {"schedule", defaults.schedule},
                                                       {"restriction", defaults.restriction},
                                                       {"racing", defaults.racing},
+                                                      {"momentum", "0.9"},
                                                       {"regularisation", "0"},
                                                       {"backward_every", std::to_string(defaults.backward_every)},
                                                       {"judge_every", std::to_string(defaults.judge_every)}};

@@ -100,7 +100,7 @@ class SimulateCommand : public Command {
     if (model_ && !replay_.empty()) throw ConfigError("--replay: expected none with --model; leave one out");
     if (!replay_.empty()) file_.search.schedule = "steady-state";
     problem_ = std::make_unique<SimulatedProblem>(simulation_);
-    if (file_.search.strategy != "evolution" || file_.search.racing == "on") {
+    if (file_.search.strategy != "evolution" || file_.search.racing != "off") {
       throw ConfigError("search.strategy: simulations expect evolution without racing, found {}, racing {}",
                         file_.search.strategy, file_.search.racing);
     }

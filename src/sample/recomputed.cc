@@ -3,6 +3,7 @@
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <set>
 #include <vector>
 
 #include "lcsc/model/registry.h"
@@ -53,8 +54,9 @@ at::Tensor DenoiseRecomputed(Denoiser& network, const at::Tensor& x, const at::T
   call->network = &network;
   call->sigma = sigma;
   call->conditioning = conditioning;
+  std::set<const c10::TensorImpl*> seen;  // one tensor may have several names
   for (const auto& [name, tensor] : StateDict(network)) {
-    if (tensor.requires_grad()) call->weights.push_back(tensor);
+    if (tensor.requires_grad() && seen.insert(tensor.unsafeGetTensorImpl()).second) call->weights.push_back(tensor);
   }
   const Tensors weights = call->weights;
   return Recomputed::apply(std::move(call), x, at::TensorList(weights));

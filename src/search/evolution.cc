@@ -33,6 +33,12 @@ Evolution::Evolution(const SearchOptions& options, std::vector<std::int64_t> ste
     throw ConfigError("search.epochs x search.children: expected fewer than {} evaluations, found {}", kMaxEvaluations,
                       planned_evaluations());
   }
+  if (steady_state_ && options_.racing == "best") {
+    throw ConfigError(
+        "search.racing: best expects search.schedule = generational, in which all children of a generation have the "
+        "same "
+        "witnesses, found steady-state");
+  }
   for (const EvaluatedCandidate& founder : founders_.population) best_.Add(founder, {});
   LCSC_CHECK(founders_.first_id == 0 || best_.size() > 0);
   if (founders_.first_id == 0) return;
@@ -94,8 +100,8 @@ void Evolution::SetBars(Candidate& child) const {
   const Standings& standings = Ranking();
   if (!standings.is_full() || standings.witnesses().empty()) return;
   const bool for_best = options_.racing == "best";
-  if (for_best && (child.id - FirstIdOf(child.generation)) % kControlEvery == 0) return;
-  const double target = for_best ? *standings.witnesses().front()->outcome.score : standings.last_score();
+  if (for_best && (child.id - NumInitial()) % kControlEvery == 0) return;
+  const double target = for_best ? standings.best_score() : standings.last_score();
   child.bars = RaceBars(standings.witnesses(), target, options_.race_risk);
 }
 
@@ -129,7 +135,8 @@ void Evolution::Tell(std::int64_t candidate_id, const Outcome& outcome) {
   EvaluatedCandidate member{.candidate = std::move(asked->second), .outcome = outcome};
   if (steady_state_) member.order = NumTold();
   asked_.erase(asked);
-  best_.Add(told_[candidate_id] = std::move(member), Ranking().witnesses());
+  const EvaluatedCandidate& told = told_[candidate_id] = std::move(member);
+  if (options_.racing == "best" || !IsStopped(outcome)) best_.Add(told, Ranking().witnesses());
   if (NumTold() == NumInitial()) RankInitial(told_);  // throws when none has a score
   if (NumTold() < FirstIdOf(generation_ + 1)) return;
   ++generation_;

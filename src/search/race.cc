@@ -3,10 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <boost/math/distributions/students_t.hpp>
-#include <boost/math/tools/roots.hpp>
 #include <charconv>
 #include <cmath>
-#include <numeric>
 #include <set>
 
 #include "lcsc/base/error.h"
@@ -28,7 +26,10 @@ class Line {
       if (look != witness->outcome.metrics.end()) points.push_back({look->second, *witness->outcome.score});
     }
     n_ = static_cast<double>(points.size());
-    for (const auto& [x, y] : points) mean_x_ += x / n_, mean_y_ += y / n_;
+    for (const auto& [x, y] : points) {
+      mean_x_ += x / n_;
+      mean_y_ += y / n_;
+    }
     double s_xy = 0, s_yy = 0;
     for (const auto& [x, y] : points) {
       s_xx_ += (x - mean_x_) * (x - mean_x_);
@@ -40,30 +41,26 @@ class Line {
     deviation_ = std::sqrt(std::max(0.0, s_yy - slope_ * s_xy) / (n_ - 2));
   }
 
-  bool is_fitted() const { return slope_ != 0; }
+  bool is_fitted() const { return slope_ > 0; }
   double At(double x) const { return mean_y_ + slope_ * (x - mean_x_); }
 
-  // Where the lower end of the prediction interval crosses the target; nullopt where it does not rise for ever.
+  // Where the lower end of the prediction interval crosses the target; nullopt where it does not rise for ever. With
+  // d = x - mean_x the interval's end is on the target where (y(x) - target)^2 = k (1 + 1 / n + d^2 / S_xx), k = t^2
+  // s^2: of the two solutions the one with y(x) above the target.
   std::optional<double> Bar(double target, double risk) const {
     if (!is_fitted()) return std::nullopt;
     const double t = boost::math::quantile(boost::math::complement(boost::math::students_t(n_ - 2), risk));
-    if (slope_ <= t * deviation_ / std::sqrt(s_xx_)) return std::nullopt;
-    const auto excess = [&](double x) {
-      const double off = x - mean_x_;
-      return At(x) - t * deviation_ * std::sqrt(1 + 1 / n_ + off * off / s_xx_) - target;
-    };
-    double low = mean_x_ - 1, high = mean_x_ + 1;
-    while (excess(low) > 0) low -= high - low;
-    while (excess(high) < 0) high += high - low;
-    constexpr int kBits = 52;
-    const auto [below, above] =
-        boost::math::tools::bisect(excess, low, high, boost::math::tools::eps_tolerance<double>(kBits));
-    return std::midpoint(below, above);
+    const double k = t * t * deviation_ * deviation_, above = mean_y_ - target;
+    const double steepness = slope_ * slope_ - k / s_xx_;
+    if (!(steepness > 0)) return std::nullopt;
+    const double root = std::sqrt(k * (steepness * (1 + 1 / n_) + above * above / s_xx_));
+    const double bar = mean_x_ + (root - above * slope_) / steepness;
+    return std::isfinite(bar) ? std::optional(bar) : std::nullopt;
   }
 
  private:
   double n_ = 0, mean_x_ = 0, mean_y_ = 0, s_xx_ = 0;
-  double slope_ = 0;  // 0: none could be fitted
+  double slope_ = 0;  // not above 0: the look says nothing
   double deviation_ = 0;
 };
 

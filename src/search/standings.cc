@@ -20,7 +20,9 @@ void Standings::Add(const EvaluatedCandidate& member, const Witnesses& of_race) 
   parents_.insert(place, {*score, &member});
   if (parents_.size() > max_parents_) parents_.pop_back();
   if (!member.outcome.score) return;
-  const auto among = std::ranges::find_if(witnesses_, [&](const auto* other) { return RanksBefore(member, *other); });
+  if (best_ == nullptr || RanksBefore(member, *best_)) best_ = &member;
+  const auto among =
+      std::ranges::find_if(witnesses_, [&](const auto* other) { return member.candidate.id > other->candidate.id; });
   witnesses_.insert(among, &member);
   if (witnesses_.size() > kMostWitnesses) witnesses_.pop_back();
 }

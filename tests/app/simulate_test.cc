@@ -83,6 +83,7 @@ TEST_F(SimulateTest, WhatDoesNotBelongToTheRunIsRefused) {
   ExpectRefused(Simulate({"--replay", Path("run"), "--run", Path("other")}), {"--run"});
   ExpectRefused(Simulate({"--model"}), {"--workers"});
   ExpectRefused(Simulate({"--workers", "8"}), {"--model"});
+  ExpectRefused(Simulate({"--set", "search.racing=best"}), {"simulations expect evolution without racing"});
   ExpectRefused(Simulate({"--cv", "-1"}), {"cv", "-1"});
 }
 

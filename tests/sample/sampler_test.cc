@@ -215,6 +215,23 @@ TEST_P(AnySampler, KeepsTheActivationsOfNoMoreThanOneCall) {
   EXPECT_EQ(Kept::most, 1);
 }
 
+// As weights that a TorchScript module shares have.
+class TwiceNamedDenoiser : public WeightedDenoiser {
+ public:
+  explicit TwiceNamedDenoiser(NoiseSchedule schedule) : WeightedDenoiser(std::move(schedule)) {
+    register_parameter("again", weight);
+  }
+};
+
+TEST_P(AnySampler, CountsAWeightOfTwoNamesOnce) {
+  WeightedDenoiser network(NoiseSchedule::Discrete(LinearBetas(1000)));
+  TwiceNamedDenoiser twin(NoiseSchedule::Discrete(LinearBetas(1000)));
+  for (WeightedDenoiser* each : {&network, static_cast<WeightedDenoiser*>(&twin)}) {
+    Sample(*each, options_, NoiseOf(3), {}).sum().backward();
+  }
+  EXPECT_EQ(network.weight.grad().item<float>(), twin.weight.grad().item<float>());
+}
+
 TEST(OneStep, IsNotRecomputed) {
   WeightedDenoiser network;
   Sample(network, {.kind = SamplerKind::kConsistency}, NoiseOf(3), {}).sum().backward();

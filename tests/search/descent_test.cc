@@ -113,6 +113,37 @@ TEST(DescentTest, GradientsTakeTurnsWithTheBlocks) {
   EXPECT_EQ(blocks, (std::vector<std::int64_t>{1, 2, 3, 1, 2, 3}));
 }
 
+// Slopes of 1, then of -1, in every s_j. With m = beta_1: m_2 = (m (1 - m) - (1 - m)) / (1 - m^2) = -(1 - m) / (1 + m).
+TEST(DescentTest, MomentumIsAdamsFirstDecay) {
+  for (const double momentum : {0.0, 0.5, 0.9}) {
+    SearchOptions options = Options();
+    options.starts = 1;
+    options.gradient_steps = 2;
+    options.momentum = momentum;
+    Descent descent(options, Steps());
+    PlayWith(
+        descent,
+        [](const Candidate& candidate) {
+          Outcome outcome{.score = 10.0 - static_cast<double>(candidate.generation), .failure = {}, .seconds = {}};
+          if (!candidate.wants_gradient) return outcome;
+          for (std::size_t i = 0; i < kCheckpoints; ++i) {
+            outcome.gradient.push_back((candidate.generation == 1 ? 1.0 : -1.0) * static_cast<double>(i));
+          }
+          return outcome;
+        },
+        1, kToTheEnd);
+    std::vector<double> last;  // a_K = s_K of each point
+    for (const EvaluatedCandidate& member : descent.Population()) {
+      if (!member.candidate.ema_rate && (member.candidate.wants_gradient || member.candidate.generation == 3)) {
+        last.push_back(member.candidate.coefficients.back());
+      }
+    }
+    ASSERT_EQ(last.size(), 3u);
+    EXPECT_NEAR(last[1] - last[0], -0.05, 1e-9);
+    EXPECT_NEAR(last[2] - last[1], 0.05 * (1 - momentum) / (1 + momentum), 1e-9);
+  }
+}
+
 TEST(DescentTest, OnlyEveryNthPointIsJudged) {
   SearchOptions options = Options();
   options.starts = 1;

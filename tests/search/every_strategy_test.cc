@@ -6,6 +6,7 @@
 #include <cmath>
 #include <numeric>
 #include <random>
+#include <set>
 
 #include "lcsc/base/error.h"
 #include "lcsc/search/cma_es.h"
@@ -24,6 +25,7 @@ struct Case {
   const char* name;
   const char* strategy;
   const char* racing = "off";
+  std::int64_t judge_every = 1;
 };
 
 SearchOptions OptionsOf(const Case& tested) {
@@ -38,6 +40,12 @@ SearchOptions OptionsOf(const Case& tested) {
   options.gradient_steps = 6;
   options.learning_rate = 0.1;
   options.starts = 2;
+  if (tested.judge_every > 1) {  // and so long steps that descents go back
+    options.judge_every = tested.judge_every;
+    options.learning_rate = 3;
+    options.patience = 1;
+    options.gradient_steps = 12;
+  }
   return options;
 }
 
@@ -184,7 +192,9 @@ const auto kWithGenerations =
                     Case{"RacingForBest", "evolution", "best"}, Case{"RacingHybridForBest", "hybrid", "best"});
 const auto kName = [](const auto& tested) { return std::string(tested.param.name); };
 INSTANTIATE_TEST_SUITE_P(Strategies, EveryStrategyTest, kWithGenerations, kName);
-INSTANTIATE_TEST_SUITE_P(Descents, EveryStrategyTest, testing::Values(Case{"Gradient", "gradient"}), kName);
+INSTANTIATE_TEST_SUITE_P(Descents, EveryStrategyTest,
+                         testing::Values(Case{"Gradient", "gradient"}, Case{"SeldomJudged", "gradient", "off", 3}),
+                         kName);
 INSTANTIATE_TEST_SUITE_P(Strategies, GenerationsTest, kWithGenerations, kName);
 
 // And none of them is lost on the way through a saved state.
@@ -268,7 +278,42 @@ TEST(RaceTest, SavesSamplesAndKeepsTheBest) {
   }
   EXPECT_GT(stopped, 50);
   EXPECT_LT(drawn, 1000 * static_cast<std::int64_t>(population.size()) * 3 / 4);
-  EXPECT_EQ(BestOf(population)->candidate.id, BestOf(whole->Population())->candidate.id);
+  const auto expected = whole->Population();
+  ASSERT_EQ(population.size(), expected.size());
+  for (std::size_t i = 0; i < population.size(); ++i) {
+    EXPECT_EQ(population[i].candidate.coefficients, expected[i].candidate.coefficients);
+  }
+  EXPECT_EQ(BestOf(population)->candidate.id, BestOf(expected)->candidate.id);
+}
+
+TEST(RaceTest, OneChildInTenHasNoBar) {
+  SearchOptions options = OptionsOf({"Evolution", "evolution", "best"});
+  const auto strategy = MakeStrategy(options, Steps());
+  Play(*strategy, 1);
+  int controls = 0, racers = 0;
+  for (const auto& [candidate, outcome, order] : strategy->Population()) {
+    if (candidate.generation < 2) continue;
+    const bool is_control = (candidate.id - 6) % 10 == 0;
+    EXPECT_EQ(candidate.bars.empty(), is_control) << candidate.id;
+    ++(is_control ? controls : racers);
+  }
+  EXPECT_GE(controls, 8);
+  EXPECT_GE(racers, 70);
+}
+
+TEST(RaceTest, ForTheBestNeedsGenerations) {
+  SearchOptions options = OptionsOf({"Evolution", "evolution", "best"});
+  options.schedule = "steady-state";
+  EXPECT_THROW(MakeStrategy(options, Steps()), ConfigError);
+  options.racing = "parents";
+  const auto strategy = MakeStrategy(options, Steps());
+  Play(*strategy, 1);
+  std::set<std::int64_t> stopped;
+  for (const auto& [candidate, outcome, order] : strategy->Population()) {
+    for (const std::int64_t parent : candidate.parents) EXPECT_FALSE(stopped.contains(parent)) << candidate.id;
+    if (IsStopped(outcome)) stopped.insert(candidate.id);
+  }
+  EXPECT_GT(stopped.size(), 0u);
 }
 
 // A stopped one is a parent where its estimate puts it, so that the search goes on as well with fewer samples.

@@ -24,7 +24,7 @@ struct SearchOptions {
   // steady-state: each is drawn from what is known at the moment
   std::string schedule = "generational";
   std::string restriction = "none";  // of a child's coefficients: none, convex, clip (search/coefficients.h)
-  std::string racing = "off";        // what a child must still be able to become to be evaluated to its end: parents, best
+  std::string racing = "off";        // off; what a child must still be able to become to go on: parents, best
   double race_risk = 0.01;           // that a candidate which would have become it is stopped
   std::int64_t gradient_steps = 30;  // of each descent
   double learning_rate = 0.05;       // Adam's, in units of a coefficient

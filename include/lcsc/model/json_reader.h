@@ -10,8 +10,8 @@
 
 namespace lcsc {
 
-// What a message shows of a value: a scalar as it is, of anything else its type and size. Does not recurse: a stranger's
-// JSON may be nested as deep as its file is long.
+// What a message shows of a value: a scalar as it is, of anything else its type and size. Does not recurse: a
+// stranger's JSON may be nested as deep as its file is long.
 std::string Brief(const nlohmann::json& value);
 
 class JsonReader {

@@ -90,8 +90,8 @@ using NoiseSource = std::function<at::Tensor(std::uint32_t part)>;
 
 // Draws images, float32 [n, c, h, w] (float64 from a network of float64 weights), in [-1, 1] where the sampler clamps
 // (Quantise clips the others). Step i of a stochastic sampler takes part i of the noise, counted from 1. Differentiable
-// in the network's weights (those of StateDict that require gradients): with several calls of the network autograd keeps
-// the activations of none, and the backward pass makes each of them again.
+// in the network's weights (those of StateDict that require gradients): with several calls of the network
+// autograd keeps their questions and answers but not their activations, and the backward pass makes each call again.
 at::Tensor Sample(Denoiser& network, const SamplerOptions& options, const NoiseSource& noise,
                   const Conditioning& conditioning);
 

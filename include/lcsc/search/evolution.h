@@ -28,7 +28,7 @@ class EmaCandidates;
 //
 // search.racing: once there are M_CP parents, children race (search/race.h). parents: against the last of them, so that
 // the search is the one without racing as long as no stop was wrong. best: against the best score; one that is stopped
-// takes its place among the parents by its estimated score, and every tenth child of a generation is evaluated whole.
+// takes its place among the parents by its estimated score, and one child in ten is evaluated whole.
 class Evolution : public Strategy {
  public:
   // steps: the training iteration of each checkpoint, ascending, K >= 2.

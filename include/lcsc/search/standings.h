@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <vector>
 
 #include "lcsc/search/race.h"
@@ -22,7 +23,9 @@ class Standings {
   const EvaluatedCandidate& parent(std::size_t i) const { return *parents_.at(i).member; }
   // Of the last parent.
   double last_score() const { return parents_.back().score; }
-  // The best of those that have scores, best first.
+  // Of those that have scores. REQUIRES: one has.
+  double best_score() const { return *best_->outcome.score; }
+  // The latest of those that have scores, by id: chosen by nothing that a race is about.
   const Witnesses& witnesses() const { return witnesses_; }
 
  private:
@@ -33,6 +36,7 @@ class Standings {
 
   std::size_t max_parents_;
   std::vector<Parent> parents_;  // best first
+  const EvaluatedCandidate* best_ = nullptr;
   Witnesses witnesses_;
 };
 
