@@ -305,9 +305,13 @@ TEST(RaceTest, ForTheBestNeedsGenerations) {
   SearchOptions options = OptionsOf({"Evolution", "evolution", "best"});
   options.schedule = "steady-state";
   EXPECT_THROW(MakeStrategy(options, Steps()), ConfigError);
-  options.racing = "parents";
+}
+
+TEST(RaceTest, AStoppedChildIsNoParentWithoutGenerationsEither) {
+  SearchOptions options = OptionsOf({"Evolution", "evolution", "parents"});
+  options.schedule = "steady-state";
   const auto strategy = MakeStrategy(options, Steps());
-  Play(*strategy, 1);
+  while (const auto candidate = strategy->Ask()) strategy->Tell(candidate->id, Evaluate(*candidate));
   std::set<std::int64_t> stopped;
   for (const auto& [candidate, outcome, order] : strategy->Population()) {
     for (const std::int64_t parent : candidate.parents) EXPECT_FALSE(stopped.contains(parent)) << candidate.id;
