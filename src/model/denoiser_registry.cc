@@ -80,7 +80,9 @@ std::shared_ptr<Denoiser> MakeDenoiser(const nlohmann::json& json) {
 }
 
 std::optional<std::filesystem::path> ScriptFileOf(const nlohmann::json& network) {
-  if (!network.is_object() || network.value("model_type", nlohmann::json()) != kScriptType) return std::nullopt;
+  if (!network.is_object()) return std::nullopt;
+  const auto type = network.find("model_type");
+  if (type == network.end() || *type != kScriptType) return std::nullopt;
   return JsonReader(network, "network JSON").Require<std::string>("module");
 }
 
